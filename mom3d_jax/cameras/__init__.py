@@ -1,0 +1,29 @@
+"""Pinhole cameras and the paths they follow."""
+
+from mom3d_jax.cameras.generation import generation_cameras, inner_outer_index
+from mom3d_jax.cameras.paths import PATHS, path_cameras
+from mom3d_jax.cameras.pinhole import (
+    input_camera,
+    pixel_grid,
+    positions,
+    project,
+    relative_to,
+    select,
+    to_camera,
+    unproject,
+)
+
+__all__ = [
+    "PATHS",
+    "generation_cameras",
+    "inner_outer_index",
+    "input_camera",
+    "path_cameras",
+    "pixel_grid",
+    "positions",
+    "project",
+    "relative_to",
+    "select",
+    "to_camera",
+    "unproject",
+]
