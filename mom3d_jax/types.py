@@ -63,6 +63,18 @@ class Hints:
 
 
 @pytree
+class Layout:
+    """What the owner drew of the lie of the land; None where nothing was drawn and the depth stage has to guess."""
+
+    horizon: Float[Array, "2 2"] | None = None
+    """Two points (x, y) on the horizon, px."""
+    sky: Float[Array, "h w"] | None = None
+    """1 where the pixel is sky."""
+    standing: Float[Array, "s h w"] | None = None
+    """One mask for each thing that stands on the ground."""
+
+
+@pytree
 class Scene:
     """One photo and what its owner said about it, at working size."""
 
@@ -74,6 +86,7 @@ class Scene:
     """Depth from a file (positive z, unscaled), or None: the depth stage estimates it."""
     flow: Float[Array, "h w 2"] | None
     """Eulerian flow from a file (px per frame at working size), or None: the flow stage estimates it."""
+    layout: Layout = Layout()
     name: str = static(default="scene")
     notes: tuple[str, ...] = static(default=())
     """What was decided automatically or corrected on reading; shown to the user and kept in the metrics file."""

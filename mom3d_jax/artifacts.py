@@ -1,0 +1,112 @@
+"""Artifacts on disk: the result of a stage as one npz file, complete or absent, with the key it was made under."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mom3d_jax import types
+
+
+def key_of(*parts: Any) -> str:
+    """A short content key of JSON-able parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def key_of_files(path: Path) -> str:
+    """A content key of a file and what belongs to it, or of a folder (its own files, one level of folders below)."""
+    files = [path, path.with_suffix(".json")] if path.is_file() else sorted([*path.glob("*"), *path.glob("*/*")])
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.name.encode())
+            digest.update(hashlib.file_digest(file.open("rb"), "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whenever the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically; a value that JSON cannot hold, NaN included, is an error."""
+    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def save(path: Path, tree: Any, key: str) -> None:
+    """Write a pytree of the classes of `mom3d_jax.types`, dicts and arrays.
+
+    Args:
+      path: the npz file.
+      tree: what to write.
+      key: what it was made under; `load` asks for it.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    layout = _describe(tree, "", arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        np.savez(file, __layout__=np.array(json.dumps({"key": key, "tree": layout})), **arrays)
+    os.replace(part, path)
+
+
+def exists(path: Path, key: str) -> bool:
+    """Whether there is an artifact that was made under this key; reads its directory only."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return json.loads(str(file["__layout__"]))["key"] == key
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError):
+        return False
+
+
+def load(path: Path, key: str) -> Any:
+    """Read what `save` wrote.
+
+    Raises:
+      ValueError: the file was made under another key.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        layout = json.loads(str(file["__layout__"]))
+        if layout["key"] != key:
+            raise ValueError(f"{path} was made under other settings; remove it to make it again")
+        return _rebuild(layout["tree"], file)
+
+
+def _describe(tree: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """JSON structure of a tree; its arrays go into `arrays` under dotted names."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {"dict": {k: _describe(v, f"{name}.{k}" if name else k, arrays) for k, v in tree.items()}}
+    if dataclasses.is_dataclass(tree):
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(tree):
+            value = getattr(tree, field.name)
+            if field.metadata.get("static"):
+                fields[field.name] = {"value": list(value) if isinstance(value, tuple) else value}
+            else:
+                fields[field.name] = _describe(value, f"{name}.{field.name}" if name else field.name, arrays)
+        return {"class": type(tree).__name__, "fields": fields}
+    arrays[name or "array"] = np.asarray(tree)
+    return {"array": name or "array"}
+
+
+def _rebuild(layout: Any, file: Any) -> Any:
+    if layout is None:
+        return None
+    if "array" in layout:
+        return file[layout["array"]]
+    if "value" in layout:
+        return tuple(layout["value"]) if isinstance(layout["value"], list) else layout["value"]
+    if "dict" in layout:
+        return {k: _rebuild(v, file) for k, v in layout["dict"].items()}
+    return getattr(types, layout["class"])(**{k: _rebuild(v, file) for k, v in layout["fields"].items()})

@@ -1,0 +1,75 @@
+"""What the entry points share: flags, logging, and the line that a user sees when something is wrong."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import ConfigDict, config_flags
+
+PACKAGE = Path(__file__).resolve().parent
+KERNELS = PACKAGE.parent / "kernels"
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, such as configs/preview.py.")
+INPUT = flags.DEFINE_string("input", None, "Image file or scene folder; 'bundled' is the landscape of the demo.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that is made; a second run goes on in it.")
+FORCE = flags.DEFINE_bool("force", False, "Go on in a work folder that was begun with another input or config.")
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parse flags; returns the words that are not flags. Ends the process with code 2 and one line on a bad flag."""
+    try:
+        return flags.FLAGS(argv, known_only=False)[1:]
+    except (flags.Error, AttributeError, KeyError, TypeError, FileNotFoundError, ValueError) as error:
+        message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        fail(" ".join(message.split()))
+
+
+def job() -> tuple[ConfigDict, Path, bool]:
+    """The config with `--input` filled in, the work folder, and whether to force."""
+    if CONFIG.value is None:
+        fail("no recipe given: add --config=configs/preview.py")
+    config = CONFIG.value
+    if INPUT.value is not None:
+        with config.unlocked():
+            config.input = INPUT.value
+    if not config.input:
+        fail("no input given: add --input=PATH, an image file or a scene folder")
+    if WORKDIR.value is None:
+        fail("no work folder given: add --workdir=OUT")
+    return config, Path(WORKDIR.value), FORCE.value
+
+
+def fail(message: str) -> None:
+    """End the process with one line and code 2."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def guarded(action: Callable[[], None]) -> None:
+    """Run an entry point: bad input ends with one line and code 2, anything unforeseen with its traceback."""
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(_Plain())
+    try:
+        action()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except (ValueError, NotImplementedError, FloatingPointError) as error:
+        # Our own code raises these with a line that is meant for the user; from a library they are a bug.
+        raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
+        if not (raised_in.is_relative_to(PACKAGE) or raised_in.is_relative_to(KERNELS)):
+            raise
+        fail(str(error))
+
+
+class _Plain(logging.PythonFormatter):
+    """Time, message; the level only where it is a warning or worse."""
+
+    def format(self, record: "logging.logging.LogRecord") -> str:
+        level = "" if record.levelno <= logging.logging.INFO else f"{record.levelname.lower()}: "
+        return f"{self.formatTime(record, '%H:%M:%S')} {level}{record.getMessage()}"

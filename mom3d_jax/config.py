@@ -1,0 +1,76 @@
+"""Every setting and its default. The recipes in `configs/` start from here."""
+
+from ml_collections import ConfigDict
+
+
+def default_config() -> ConfigDict:
+    """All settings of the pipeline, one section per stage; a stage reads its own sections only."""
+    c = ConfigDict()
+    c.input = ""  # image file or scene folder; "bundled" is the landscape that comes with the project
+    c.seed = 0
+    c.devices = 0  # how many devices to train on; 0 takes all
+
+    c.size = ConfigDict()
+    c.size.width = 256  # working width in px; the image is never enlarged
+    c.size.focal = 0.0  # focal length in px at working size; 0 takes max(width, height)
+
+    c.time = ConfigDict()
+    c.time.frames = 60  # T, the period of a clip
+    c.time.field = "fill"  # fill, loop, one_sided: which copies of the moving Gaussians exist at t
+    c.time.crossfade = 0.5  # share of the period over which `loop` blends
+
+    c.pointcloud = ConfigDict()
+    c.pointcloud.edge_ratio = 1.1  # neighbouring depths farther apart than this are different surfaces
+
+    c.views = ConfigDict()
+    c.views.preset = "fov"  # fov, official
+    c.views.min_coverage = 0.4  # views covered less are rejected
+
+    c.motion3d = ConfigDict()
+    c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS or "module:attribute"
+    c.motion3d.options = ConfigDict()
+
+    c.animation = ConfigDict()
+    c.animation.views = (2, 7, 12)  # 5 · outer + inner
+
+    c.gaussians = ConfigDict()
+    c.gaussians.sh_degree = 0
+    c.gaussians.opacity = 0.9  # at the start
+    c.gaussians.footprint = 0.5  # standard deviation at the start, px of the input view
+
+    c.stage1 = ConfigDict()
+    c.stage1.steps = 600
+    c.stage1.batch = 1  # images per step and device
+    c.stage1.ssim_weight = 0.2  # λ of eq. 3
+    c.stage1.checkpoint_every = 200
+    c.stage1.rates = ConfigDict()  # (first, last) learning rates
+    c.stage1.rates.means = (0.02, 0.002)  # px of the input view
+    c.stage1.rates.log_scales = (0.02, 0.005)
+    c.stage1.rates.quaternions = (0.01, 0.002)
+    c.stage1.rates.opacity_logits = (0.05, 0.01)
+    c.stage1.rates.sh = (0.02, 0.004)
+
+    c.deformation = ConfigDict()
+    c.deformation.residual = "hexplane"  # none, hexplane
+    c.deformation.options = ConfigDict()
+
+    c.stage2 = ConfigDict()
+    c.stage2.steps = 600
+    c.stage2.batch = 1
+    c.stage2.ssim_weight = 0.2
+    c.stage2.checkpoint_every = 200
+    c.stage2.rates = ConfigDict()
+    c.stage2.rates.means = (0.005, 0.001)
+    c.stage2.rates.log_scales = (0.005, 0.001)
+    c.stage2.rates.quaternions = (0.005, 0.001)
+    c.stage2.rates.opacity_logits = (0.02, 0.005)
+    c.stage2.rates.sh = (0.005, 0.001)
+    c.stage2.rates.planes = (0.01, 0.001)
+    c.stage2.rates.heads = (0.002, 0.0002)
+
+    c.render = ConfigDict()
+    c.render.backend = "auto"  # a rasterizer backend by name
+    c.render.paths = ("up-down", "side", "zoom-in", "circle")
+    c.render.frames = 60  # frames per path
+    c.render.fps = 30
+    return c

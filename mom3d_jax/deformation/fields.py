@@ -1,0 +1,90 @@
+"""Fields: which copies of the movable Gaussians exist at frame n of a period of T frames.
+
+A *set* holds two copies: one in front, and one 1 % farther away that fills the holes which the motion of the first
+opens. A field returns one or two complete sets with the weights of their images:
+
+* `fill`       one set: forward n frames in front, backward T - n frames behind. Does not loop; exports as it is.
+* `loop`       `fill`, blended over the last `crossfade` share of the period into the mirrored set (backward in front,
+               forward behind), as C_b + w (C_f - C_b): frame T is frame 0, and pixels equal in both sets stay equal.
+* `one_sided`  forward n frames and nothing behind, as released: tears the scene open where content moves away.
+
+Frame 0 is the static scene exactly: the rear copy fades with a ramp that is 0 where the front copy has not moved.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from mom3d_jax.types import Array
+
+RAMP = 4.0
+"""Frames over which the rear copy and the residual come in."""
+
+
+class Copy(NamedTuple):
+    """One copy of the movable Gaussians."""
+
+    elapsed: Float[Array, ""]
+    """Whole frames that the copy has moved: positive along the motion, negative against it."""
+    opacity: Float[Array, ""] | None
+    """Factor on its opacity, None for 1."""
+    rear: bool
+    """Whether it lies 1 % farther away."""
+
+
+class CopySet(NamedTuple):
+    """The copies of one complete set, and the weight of its image."""
+
+    copies: tuple[Copy, ...]
+    weight: Float[Array, ""] | None
+    """None for a field that has one set only."""
+
+
+def ramp(elapsed: Float[Array, ""]) -> Float[jax.Array, ""]:
+    """0 at zero elapsed frames, 1 from RAMP frames on."""
+    return jnp.minimum(jnp.abs(elapsed) / RAMP, 1.0)
+
+
+def _set(front: jax.Array, rear: jax.Array, weight: jax.Array | None) -> CopySet:
+    return CopySet((Copy(front, None, False), Copy(rear, ramp(front), True)), weight)
+
+
+def fill(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
+    """Forward in front, backward behind. `crossfade` is not used."""
+    del crossfade
+    return (_set(frame, frame - period, None),)
+
+
+def loop(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
+    """`fill`, blended into its mirror image at the end of the period; `frame` runs from 0 to `period` inclusive."""
+    weight = jnp.clip((period - frame) / (crossfade * period), 0.0, 1.0)
+    return _set(frame, frame - period, weight), _set(frame - period, frame, 1 - weight)
+
+
+def one_sided(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
+    """Forward only. `period` and `crossfade` are not used."""
+    del period, crossfade
+    return (CopySet((Copy(frame, None, False),), None),)
+
+
+FIELDS: dict[str, Callable[[Float[Array, ""], int, float], tuple[CopySet, ...]]] = {
+    "fill": fill,
+    "loop": loop,
+    "one_sided": one_sided,
+}
+
+
+def blend(
+    images: list[Float[Array, "*shape"]], weights: list[Float[Array, ""] | None]
+) -> Float[jax.Array, "*shape"]:
+    """The image of a field from the images of its sets.
+
+    Equal pixels stay equal to the bit, and so does the whole image where one of the two weights is 0.
+    """
+    if len(images) == 1:
+        return jnp.asarray(images[0])
+    front, back, w = jnp.asarray(images[0]), jnp.asarray(images[1]), weights[0]
+    return jnp.where(jnp.asarray(w) >= 1, front, back + w * (front - back))

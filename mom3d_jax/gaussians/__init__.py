@@ -1,0 +1,25 @@
+"""3D Gaussians: parameters, activations, creation from a point cloud."""
+
+from mom3d_jax.gaussians.creation import from_points
+from mom3d_jax.gaussians.parameters import (
+    concatenate,
+    covariances,
+    fade,
+    movable_rows,
+    opacities,
+    rest_rows,
+    rotation_matrices,
+    scales,
+)
+
+__all__ = [
+    "concatenate",
+    "covariances",
+    "fade",
+    "from_points",
+    "movable_rows",
+    "opacities",
+    "rest_rows",
+    "rotation_matrices",
+    "scales",
+]

@@ -1,0 +1,127 @@
+"""One training step: render the batch's views on the mesh, differentiate, update."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Bool, Float, Int
+
+from mom3d_jax.deformation import blend, gaussian_sets
+from mom3d_jax.render import over_views, render_view
+from mom3d_jax.training.losses import photometric
+from mom3d_jax.training.pool import Item
+from mom3d_jax.training.sharding import replicated, split_over_data
+from mom3d_jax.training.state import Frozen, TrainState, scene_gaussians
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticView:
+    """How stage 1 draws a view: the Gaussians as they are."""
+
+    backend: str | None = None
+
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
+        """Image [h, w, 3] and the number of intersections it took."""
+        view = render_view(scene_gaussians(params, frozen), item.camera, capacity=capacity, backend=self.backend)
+        return view.color, view.used.intersections
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicView:
+    """How stage 2 draws a view: the field's sets at the item's frame, blended."""
+
+    field: str = "fill"
+    backend: str | None = None
+
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
+        """Image [h, w, 3] and the largest number of intersections that any set took."""
+        gaussians = scene_gaussians(params, frozen)
+        sets, weights = gaussian_sets(gaussians, frozen.dynamics, params["residual"], item.frame, self.field)
+        views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
+        most = jnp.max(jnp.stack([v.used.intersections for v in views]))
+        return blend([v.color for v in views], weights), most
+
+
+View = StaticView | DynamicView
+
+
+class StepReport(NamedTuple):
+    """What the host wants to know of a step."""
+
+    loss: Float[jax.Array, ""]
+    intersections: Int[jax.Array, ""]
+    """The most that any view of the batch needed."""
+    fits: Bool[jax.Array, ""]
+    """False where the capacity was exceeded: nothing changed, run the batch again with more."""
+
+
+def make_step(
+    view: View,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    capacity: int,
+    ssim_weight: float = 0.2,
+) -> Callable[[TrainState, Frozen, Item], tuple[TrainState, StepReport]]:
+    """A jitted step over a batch whose size is a multiple of the mesh.
+
+    State and frozen arrays are replicated over the mesh, the batch is split, the old state is donated. The gradient
+    is taken outside the sharded rendering (see `render.over_views`). A step that exceeds the capacity changes
+    nothing; one whose loss or gradient is not finite changes only the counters.
+    """
+
+    def view_loss(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, jax.Array]:
+        image, intersections = view(*shared, item, capacity)
+        return photometric(image, item.image, item.valid, ssim_weight), intersections
+
+    def objective(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, jax.Array]:
+        losses, intersections = over_views(view_loss, (params, frozen), batch, mesh=mesh)
+        loss = jnp.sum(batch.weight * losses) / jnp.maximum(jnp.sum(batch.weight), 1.0)
+        if frozen.dynamics is not None:
+            loss += sum(frozen.dynamics.residual.regularize(params["residual"]).values())
+        return loss, jnp.max(intersections)
+
+    def step(state: TrainState, frozen: Frozen, batch: Item) -> tuple[TrainState, StepReport]:
+        (loss, intersections), gradient = jax.value_and_grad(objective, has_aux=True)(state.params, frozen, batch)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, _in_world_units(updates, frozen))
+        fits = intersections <= capacity
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
+        kept = _choose(fits & finite, (params, opt_state), (state.params, state.opt_state))
+        new = TrainState(
+            step=state.step + fits.astype(jnp.int32),
+            params=kept[0],
+            opt_state=kept[1],
+            skipped=state.skipped + (fits & ~finite).astype(jnp.int32),
+        )
+        return new, StepReport(loss, intersections, fits)
+
+    whole, split = replicated(mesh), split_over_data(mesh)
+    return jax.jit(step, in_shardings=(whole, whole, split), out_shardings=whole, donate_argnums=0)
+
+
+def view_image(view: View, mesh: Mesh, capacity: int) -> Callable[[dict, Frozen, Item], tuple[jax.Array, jax.Array]]:
+    """A jitted function that draws a batch: images [b, h, w, 3] and the intersections that each took [b]."""
+
+    def draw(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, jax.Array]:
+        return over_views(lambda shared, item: view(*shared, item, capacity), (params, frozen), batch, mesh=mesh)
+
+    whole, split = replicated(mesh), split_over_data(mesh)
+    return jax.jit(draw, in_shardings=(whole, whole, split), out_shardings=whole)
+
+
+def _in_world_units(updates: dict, frozen: Frozen) -> dict:
+    """Turn position updates from px into world units, and slow down the SH bands above degree 0 as 3DGS does."""
+    moved = dict(updates["gaussians"])
+    moved["means"] = moved["means"] * frozen.pixel_size[:, None]
+    bands = jnp.where(jnp.arange(moved["sh"].shape[1]) == 0, 1.0, 1 / 20)
+    moved["sh"] = moved["sh"] * bands[None, :, None]
+    return {**updates, "gaussians": moved}
+
+
+def _choose(condition: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

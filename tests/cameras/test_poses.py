@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from mom3d_jax import cameras
+from mom3d_jax.cameras.generation import INPUT_VIEW
+
+
+def test_official_views_have_the_published_centres_and_extent():
+    camera = cameras.input_camera(512, 512, focal=582.69)
+    views = cameras.generation_cameras(camera, np.ones((512, 512), np.float32), preset="official")
+    centres = np.asarray(cameras.positions(views))
+    expected = [[-0.3748, 0, 0.0164], [0, 0.3748, 0.0164], [0, 0, 0], [0, -0.3748, 0.0164], [0.3748, 0, 0.0164]]
+    np.testing.assert_allclose(centres[:5], expected, atol=1e-4)
+    # The camera extent that the released code derives from its fixed poses.
+    extent = 1.1 * np.linalg.norm(centres - centres.mean(0), axis=1).max()
+    assert extent == pytest.approx(0.41749, abs=2e-5)
+
+
+@pytest.mark.parametrize("preset", ["fov", "official"])
+def test_input_view_is_the_input_camera_and_inner_views_orbit_one_point(preset):
+    camera = cameras.input_camera(64, 36)
+    depth = np.linspace(1, 9, 64 * 36, dtype=np.float32).reshape(36, 64)
+    views = cameras.generation_cameras(camera, depth, preset=preset)
+    np.testing.assert_allclose(views.rotation[INPUT_VIEW], np.eye(3), atol=1e-7)
+    np.testing.assert_allclose(views.translation[INPUT_VIEW], 0, atol=1e-7)
+    radius = 4.3 if preset == "official" else np.median(depth)
+    for inner in range(5):
+        pixel, z = cameras.project(cameras.select(views, inner), np.array([[0, 0, radius]], np.float32))
+        np.testing.assert_allclose(pixel[0], [32, 18], atol=1e-3)
+        assert z[0] == pytest.approx(radius, rel=1e-5)
+
+
+def test_outer_views_turn_by_shares_of_the_field_of_view():
+    camera = cameras.input_camera(128, 72)
+    views = cameras.generation_cameras(camera, np.full((72, 128), 5.0, np.float32))
+    look = np.asarray(views.rotation)[[cameras.inner_outer_index(o, 2) for o in range(5)]][:, 2]
+    yaw = np.degrees(np.arctan2(look[:, 0], look[:, 2]))
+    pitch = np.degrees(np.arctan2(look[:, 1], look[:, 2]))
+    horizontal, vertical = 2 * np.degrees(np.arctan([64 / 128, 36 / 128]))
+    np.testing.assert_allclose(yaw, 0.42 * horizontal * np.array([0, 1, -1, 0, 0]), atol=1e-3)
+    np.testing.assert_allclose(pitch, 0.47 * vertical * np.array([0, 0, 0, -1, 1]), atol=1e-3)
+
+
+def test_baseline_is_capped_by_the_near_content():
+    camera = cameras.input_camera(100, 100)
+    depth = np.full((100, 100), 10.0, np.float32)
+    depth[-20:] = 1.0
+    views = cameras.generation_cameras(camera, depth)
+    near = np.array([[0, 0.4, 1.0]], np.float32)
+    reference, _ = cameras.project(cameras.select(views, INPUT_VIEW), near)
+    for inner in (0, 1, 3, 4):
+        moved, _ = cameras.project(cameras.select(views, inner), near)
+        assert np.linalg.norm(np.asarray(moved - reference)) <= 0.085 * 100
+
+
+def test_paths_have_their_closed_forms():
+    camera = cameras.input_camera(64, 36)
+    ends = {name: np.asarray(cameras.path_cameras(camera, name).translation)[[0, -1]] for name in cameras.PATHS}
+    np.testing.assert_allclose(ends["up-down"], [[0, 0.08, 0], [0, -0.08, 0]], atol=1e-7)
+    np.testing.assert_allclose(ends["side"], [[0.09, 0, 0], [-0.09, 0, 0]], atol=1e-7)
+    np.testing.assert_allclose(ends["zoom-in"], [[0, 0, 0], [0, 0, -0.24]], atol=1e-7)
+    np.testing.assert_allclose(ends["circle"][0], [-0.04, 0, 0.09], atol=1e-7)
+    closing = np.asarray(cameras.path_cameras(camera, "circle", 60).translation)
+    step = np.linalg.norm(np.diff(closing, axis=0), axis=1).max()
+    assert np.linalg.norm(closing[0] - closing[-1]) < 1.5 * step
+
+
+@pytest.mark.parametrize(("name", "frames"), [("spiral", 60), ("side", 0)])
+def test_bad_paths_are_refused(name, frames):
+    with pytest.raises(ValueError, match=r"spiral|at least one frame"):
+        cameras.path_cameras(cameras.input_camera(8, 8), name, frames)
+
+
+def test_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match="fov, official"):
+        cameras.generation_cameras(cameras.input_camera(8, 8), np.ones((8, 8), np.float32), preset="fisheye")

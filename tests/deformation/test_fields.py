@@ -1,0 +1,121 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mom3d_jax import deformation, gaussians, render
+from mom3d_jax.cameras import input_camera, project
+from mom3d_jax.deformation import FIELDS, RESIDUALS, blend, gaussian_sets
+from mom3d_jax.types import Displacements, Gaussians
+
+CAMERA = input_camera(32, 24)
+PERIOD = 8
+
+
+def scene(movable: int = 6, rest: int = 20) -> Gaussians:
+    rng = np.random.default_rng(0)
+    n = movable + rest
+    return Gaussians(
+        means=rng.uniform([-1, -0.7, 2], [1, 0.7, 4], (n, 3)).astype(np.float32),
+        log_scales=rng.uniform(-3, -2, (n, 3)).astype(np.float32),
+        quaternions=rng.normal(size=(n, 4)).astype(np.float32),
+        opacity_logits=rng.normal(size=n).astype(np.float32) + 1,
+        sh=rng.normal(size=(n, 1, 3)).astype(np.float32),
+        alive=np.ones(n, bool),
+        movable=movable,
+    )
+
+
+def moving(residual: str = "none", perturb: float = 0.0, **options):
+    g = scene()
+    steps = np.arange(PERIOD + 1, dtype=np.float32)[:, None, None]
+    velocity = np.random.default_rng(1).normal(size=(1, g.movable, 3)).astype(np.float32) * 0.05
+    table = Displacements(forward=steps * velocity, backward=-steps * velocity)
+    dynamics, params = deformation.initialize(
+        jax.random.key(0), g, table, np.full(len(g.alive), 0.1, np.float32), residual=residual, residual_options=options
+    )
+    noise = lambda p: p + perturb * jax.random.normal(jax.random.key(p.size), p.shape)
+    return g, dynamics, jax.tree.map(noise, params), velocity[0]
+
+
+def picture(g, dynamics, params, frame, field):
+    sets, weights = gaussian_sets(g, dynamics, params, frame, field)
+    return blend([render.render_view(s, CAMERA, capacity=2048, backend="xla").color for s in sets], weights)
+
+
+SMALL = {"resolution": 8, "features": 4, "width": 8, "time_resolution": 5}
+
+
+@pytest.fixture(params=sorted(RESIDUALS))
+def residual(request) -> tuple[str, dict]:
+    return request.param, SMALL if request.param == "hexplane" else {}
+
+
+@pytest.mark.parametrize("field", sorted(FIELDS))
+def test_frame_zero_is_the_static_scene_to_the_bit(field, residual):
+    name, options = residual
+    g, dynamics, params, _ = moving(name, perturb=0.3, **options)
+    still = render.render_view(g, CAMERA, capacity=2048, backend="xla").color
+    np.testing.assert_array_equal(picture(g, dynamics, params, 0, field), still)
+
+
+def test_loop_closes_to_the_bit_without_a_modulo(residual):
+    name, options = residual
+    g, dynamics, params, _ = moving(name, perturb=0.3, **options)
+    first = picture(g, dynamics, params, 0, "loop")
+    np.testing.assert_array_equal(picture(g, dynamics, params, PERIOD, "loop"), first)
+    assert np.abs(picture(g, dynamics, params, PERIOD - 2, "loop") - first).max() > 1e-3
+
+
+def test_loop_has_no_jump_larger_than_the_motion():
+    g, dynamics, params, _ = moving()
+    frames = [picture(g, dynamics, params, n, "loop") for n in range(PERIOD + 1)]
+    steps = [float(jnp.abs(b - a).mean()) for a, b in zip(frames, frames[1:], strict=False)]
+    assert max(steps) < 3 * float(np.median(steps))
+
+
+def test_front_copy_follows_the_table_and_rest_stays():
+    g, dynamics, params, velocity = moving()
+    for field in FIELDS:
+        (moved, *_), _ = gaussian_sets(g, dynamics, params, 3, field)
+        np.testing.assert_allclose(moved.means[: g.movable], g.means[: g.movable] + 3 * velocity, rtol=1e-6)
+        np.testing.assert_array_equal(moved.means[g.movable : len(g.alive)], g.means[g.movable :])
+
+
+def test_rear_copy_covers_the_same_pixels_one_percent_farther():
+    g, dynamics, params, velocity = moving()
+    (filled,), _ = gaussian_sets(g, dynamics, params, 5, "fill")
+    rear = filled.means[len(g.alive) :]
+    backward = g.means[: g.movable] - (PERIOD - 5) * velocity
+    np.testing.assert_allclose(project(CAMERA, rear)[0], project(CAMERA, backward)[0], rtol=1e-4)
+    np.testing.assert_allclose(rear[:, 2], 1.01 * backward[:, 2], rtol=1e-5)
+
+
+def test_one_sided_tears_open_where_fill_does_not():
+    g, dynamics, params, _ = moving()
+    shown = {}
+    for field in ("fill", "one_sided"):
+        (only,), _ = gaussian_sets(g, dynamics, params, PERIOD - 1, field)
+        shown[field] = float(render.render_view(only, CAMERA, capacity=2048, backend="xla").alpha.sum())
+    assert shown["fill"] > shown["one_sided"] * 1.02
+
+
+def test_blend_is_exact_where_sets_agree_and_at_both_ends():
+    a, b = np.float32([[0.1, 0.7]]), np.float32([[0.1, 0.2]])
+    for w in (0.0, 0.3, 0.77, 1.0):
+        mixed = blend([a, b], [jnp.float32(w), jnp.float32(1 - w)])
+        assert mixed[0, 0] == a[0, 0]
+    np.testing.assert_array_equal(blend([a, b], [jnp.float32(1), jnp.float32(0)]), a)
+    np.testing.assert_array_equal(blend([a, b], [jnp.float32(0), jnp.float32(1)]), b)
+
+
+def test_unknown_names_and_mismatched_tables_are_refused():
+    g, dynamics, params, _ = moving()
+    with pytest.raises(ValueError, match="unknown field 'wave'"):
+        gaussian_sets(g, dynamics, params, 0, "wave")
+    key, sizes = jax.random.key(0), np.ones(26, np.float32)
+    with pytest.raises(ValueError, match="unknown residual"):
+        deformation.initialize(key, g, dynamics.displacements, sizes, residual="tensor")
+    short = Displacements(np.zeros((3, 2, 3), np.float32), np.zeros((3, 2, 3), np.float32))
+    with pytest.raises(ValueError, match="2 rows for 6 movable"):
+        deformation.initialize(key, g, short, sizes)

@@ -1,0 +1,59 @@
+"""The contract of every residual; a new one is picked up from the registry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mom3d_jax.deformation.residuals import RESIDUALS, HexPlaneResidual
+
+OPTIONS = {"hexplane": {"resolution": 8, "features": 4, "width": 8, "time_resolution": 5}}
+WHERE = np.random.default_rng(0).uniform(-1, 1, (9, 3)).astype(np.float32)
+
+
+@pytest.fixture(params=sorted(RESIDUALS))
+def model(request):
+    return RESIDUALS[request.param](**OPTIONS.get(request.param, {}))
+
+
+def perturbed(model):
+    noise = lambda p: p + 0.2 * jax.random.normal(jax.random.key(p.size), p.shape)
+    return jax.tree.map(noise, model.init(jax.random.key(1)))
+
+
+def test_untrained_is_exactly_zero(model):
+    delta = model.apply(model.init(jax.random.key(0)), WHERE, jnp.float32(0.4))
+    for part in delta:
+        assert part.shape[0] == len(WHERE)
+        np.testing.assert_array_equal(part, 0)
+
+
+def test_jit_equals_eager_and_vmap_over_time_equals_the_loop(model):
+    params, times = perturbed(model), jnp.linspace(-1, 1, 5)
+    eager = [model.apply(params, WHERE, t) for t in times]
+    together = jax.jit(jax.vmap(model.apply, in_axes=(None, None, 0)))(params, WHERE, times)
+    for k, one in enumerate(eager):
+        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-4, atol=1e-6), together, one)
+
+
+def test_gradients_are_finite_and_regularizers_are_scalars(model):
+    def loss(params):
+        delta = model.apply(params, WHERE, jnp.float32(-0.3))
+        return sum(jnp.sum(d**2) for d in delta) + sum(model.regularize(params).values(), jnp.float32(0))
+
+    gradient = jax.grad(loss)(perturbed(model))
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
+    assert all(v.shape == () for v in model.regularize(perturbed(model)).values())
+
+
+def test_hexplane_depends_on_place_and_time():
+    model = HexPlaneResidual(**OPTIONS["hexplane"])
+    params = perturbed(model)
+    a, b = (model.apply(params, WHERE, jnp.float32(t)).pixels for t in (-0.5, 0.5))
+    assert np.abs(a - b).max() > 1e-3
+    assert np.ptp(np.asarray(a), axis=0).min() > 1e-3
+
+
+def test_hexplane_refuses_unknown_heads():
+    with pytest.raises(ValueError, match="unknown HexPlane heads"):
+        HexPlaneResidual(heads=("pixels", "taste"))
