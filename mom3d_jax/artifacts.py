@@ -25,7 +25,8 @@ def key_of_files(path: Path) -> str:
     for file in files:
         if file.is_file():
             digest.update(file.name.encode())
-            digest.update(hashlib.file_digest(file.open("rb"), "sha256").digest())
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
@@ -62,7 +63,7 @@ def save(path: Path, tree: Any, key: str) -> None:
 def exists(path: Path, key: str) -> bool:
     """Whether there is an artifact that was made under this key; reads its directory only."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return json.loads(str(file["__layout__"]))["key"] == key
     except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError):
         return False
@@ -74,7 +75,7 @@ def load(path: Path, key: str) -> Any:
     Raises:
       ValueError: the file was made under another key.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         layout = json.loads(str(file["__layout__"]))
         if layout["key"] != key:
             raise ValueError(f"{path} was made under other settings; remove it to make it again")

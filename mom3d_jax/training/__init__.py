@@ -6,10 +6,11 @@ from mom3d_jax.training.losses import photometric
 from mom3d_jax.training.optimizers import make_optimizer
 from mom3d_jax.training.pool import Item, Pool, still_pool, video_pool
 from mom3d_jax.training.sharding import make_mesh
-from mom3d_jax.training.state import Frozen, TrainState, new_state, scene_gaussians
-from mom3d_jax.training.steps import DynamicView, StaticView, make_step, view_image
+from mom3d_jax.training.state import TRAINED, Frozen, TrainState, new_state, scene_gaussians
+from mom3d_jax.training.steps import DynamicView, StaticView, View, make_step, view_image
 
 __all__ = [
+    "TRAINED",
     "Checkpoints",
     "DynamicView",
     "FitReport",
@@ -18,6 +19,7 @@ __all__ = [
     "Pool",
     "StaticView",
     "TrainState",
+    "View",
     "fit",
     "make_mesh",
     "make_optimizer",

@@ -8,8 +8,8 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from mom3d_jax.kernels.rasterize import bucket
 from mom3d_jax.progress import Progress
+from mom3d_jax.render import bucket
 from mom3d_jax.training.checkpoints import Checkpoints
 from mom3d_jax.training.pool import Pool
 from mom3d_jax.training.sharding import replicated

@@ -1,6 +1,7 @@
 """What a stage trains on: images with their cameras, held on the host and handed out in batches."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
@@ -49,6 +50,11 @@ class Pool:
         orders = {e: np.random.default_rng([seed, e]).permutation(len(self)) for e in set(numbers // len(self))}
         index = np.array([orders[n // len(self)][n % len(self)] for n in numbers])
         return self.items(index)
+
+    def where(self, chosen: Callable[["Pool"], np.ndarray]) -> "Pool":
+        """The items for which `chosen(pool)` [items] is true, over the same views."""
+        index = np.flatnonzero(chosen(self))
+        return dataclasses.replace(self, view=self.view[index], frame=self.frame[index], images=self.images[index])
 
     def items(self, index: np.ndarray, size: int | None = None) -> Item:
         """The named items, padded to `size` with copies of weight 0."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,14 @@ from mom3d_jax.training.losses import photometric
 from mom3d_jax.training.pool import Item
 from mom3d_jax.training.sharding import replicated, split_over_data
 from mom3d_jax.training.state import Frozen, TrainState, scene_gaussians
+
+
+class View(Protocol):
+    """How a view is drawn; hashable, so that a step is compiled once for it."""
+
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
+        """Image [h, w, c] and the number of intersections that it took."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +52,6 @@ class DynamicView:
         views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
         most = jnp.max(jnp.stack([v.used.intersections for v in views]))
         return blend([v.color for v in views], weights), most
-
-
-View = StaticView | DynamicView
 
 
 class StepReport(NamedTuple):

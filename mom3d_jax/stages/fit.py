@@ -1,0 +1,156 @@
+"""The two training stages and the displacement table between them (paper §3.3)."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from mom3d_jax import cameras, measure, training
+from mom3d_jax.cameras.generation import orbit_pose
+from mom3d_jax.deformation import Dynamics, initialize
+from mom3d_jax.gaussians import from_points
+from mom3d_jax.motion3d import displacements as integrate
+from mom3d_jax.render import bucket, choose_backend, needed_capacity, self_check
+from mom3d_jax.stages.job import Job
+from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
+from mom3d_jax.views import render_views
+
+HELDOUT_DEGREES = ((3, 2), (3, -2), (-3, 2), (-3, -2), (0, 4), (0, -4))
+"""(yaw, pitch) of the orbit poses that nothing is trained on."""
+
+
+def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) -> tuple[dict, dict]:
+    """Fit the static scene to the generation views."""
+    c, mesh = job.config, training.make_mesh(job.config.devices)
+    camera = job.camera(scene.image)
+    start, pixel_size = from_points(
+        cloud,
+        camera,
+        sh_degree=c.gaussians.sh_degree,
+        opacity=c.gaussians.opacity,
+        footprint=c.gaussians.footprint,
+    )
+    frozen = training.Frozen(alive=start.alive, pixel_size=pixel_size, dynamics=None, movable=start.movable)
+    view = training.StaticView(backend_name(c))
+    capacity = _capacity(start, views)
+    state, report = _train(job, "stage1", c.stage1, view, start, {}, frozen, training.still_pool(views), mesh, capacity)
+    fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
+    heldout = render_views(cloud, _heldout_cameras(camera, depth), scene, camera, min_coverage=0.0)
+    draw = measure.Drawer(view, state.params, frozen, mesh, report.capacity)
+    train, unseen = (draw.psnr(training.still_pool(v)) for v in (views, heldout))
+    figures = {
+        "steps": report.steps,
+        "skipped_steps": report.skipped,
+        "gaussians": int(np.sum(fitted.alive)),
+        "movable": int(np.sum(fitted.alive[: fitted.movable])),
+        "train_psnr_valid": float(np.mean(train)),
+        "train_psnr_valid_min": float(np.min(train)),
+        "heldout_psnr_valid": float(np.mean(unseen)),
+        "valid_share": float(np.mean(np.asarray(views.valid)[np.asarray(views.accepted)])),
+        "intersections_capacity": report.capacity,
+    }
+    return {"gaussians": fitted, "pixel_size": pixel_size}, {"stage1": figures}
+
+
+def displacements(job: Job, scene_flow: SceneFlow, static: dict) -> tuple[Displacements, dict]:
+    """Carry the movable Gaussians through the scene flow, once."""
+    g: Gaussians = static["gaussians"]
+    table = jax.device_get(integrate(scene_flow, g.means[: g.movable], frames=job.config.time.frames))
+    return table, {}
+
+
+def stage2(
+    job: Job, views: Views, frames: Frames, static: dict, table: Displacements
+) -> tuple[dict, dict]:
+    """Fit the moving scene to the videos of the sampled views."""
+    c, mesh = job.config, training.make_mesh(job.config.devices)
+    start: Gaussians = static["gaussians"]
+    dynamics, residual = dynamics_of(c, static, table)
+    frozen = training.Frozen(
+        alive=start.alive, pixel_size=static["pixel_size"], dynamics=dynamics, movable=start.movable
+    )
+    view = training.DynamicView(c.time.field, backend_name(c))
+    pool = training.video_pool(views, frames)
+    # Two copies of the movable Gaussians at most, and none of them larger than in the static scene to speak of.
+    capacity = bucket(int(1.5 * _capacity(start, views)))
+    state, report = _train(job, "stage2", c.stage2, view, start, residual, frozen, pool, mesh, capacity)
+    draw = measure.Drawer(view, state.params, frozen, mesh, report.capacity)
+    moving = dataclasses.replace(frames, valid=np.asarray(frames.valid) * np.asarray(frames.masks))
+    masked = draw.psnr(training.video_pool(views, moving).where(lambda pool: pool.frame > 0))
+    fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
+    figures = {
+        "steps": report.steps,
+        "skipped_steps": report.skipped,
+        "train_psnr_masked": float(np.mean(masked)),
+        "train_psnr_masked_min": float(np.min(masked)),
+        "intersections_capacity": report.capacity,
+    }
+    return {"gaussians": fitted, "residual": jax.device_get(state.params["residual"])}, {"stage2": figures}
+
+
+def dynamics_of(c: ConfigDict, static: dict, table: Displacements) -> tuple[Dynamics, dict]:
+    """The dynamics of a scene and its residual's initial parameters, the same whenever they are asked for."""
+    return initialize(
+        jax.random.key(c.seed),
+        static["gaussians"],
+        table,
+        static["pixel_size"],
+        crossfade=c.time.crossfade,
+        residual=c.deformation.residual,
+        residual_options=c.deformation.options.to_dict(),
+    )
+
+
+def backend_name(c: ConfigDict) -> str:
+    """The rasterizer backend that the config asks for."""
+    return choose_backend(None if c.render.backend == "auto" else c.render.backend)
+
+
+def _train(
+    job: Job,
+    name: str,
+    settings: ConfigDict,
+    view: training.View,
+    start: Gaussians,
+    residual: dict,
+    frozen: training.Frozen,
+    pool: training.Pool,
+    mesh: Mesh,
+    capacity: int,
+) -> tuple[training.TrainState, training.FitReport]:
+    check = self_check(view.backend)
+    logging.info("%s: %d images, %d device(s), rasterizer %s", name, len(pool), mesh.size, check)
+    optimizer = training.make_optimizer(settings.rates.to_dict(), settings.steps)
+
+    def step_for(room: int):
+        return training.make_step(view, optimizer, mesh, capacity=room, ssim_weight=settings.ssim_weight)
+
+    return training.fit(
+        name,
+        training.new_state(start, residual, optimizer),
+        frozen,
+        pool,
+        step_for,
+        mesh,
+        steps=settings.steps,
+        batch=settings.batch * mesh.size,
+        capacity=capacity,
+        seed=job.config.seed,
+        checkpoints=training.Checkpoints(job.workdir / "checkpoints" / name),
+        key=job.key,
+        checkpoint_every=settings.checkpoint_every,
+    )
+
+
+def _capacity(start: Gaussians, views: Views) -> int:
+    """Room for the fullest generation view with a quarter to grow."""
+    return bucket(int(1.25 * int(jax.jit(needed_capacity)(start, views.cameras))))
+
+
+def _heldout_cameras(camera: cameras.Cameras, depth: Depth) -> cameras.Cameras:
+    radius = float(np.clip(np.median(depth.z), 1.5, 20.0))
+    poses = [orbit_pose(*np.radians(angles), radius) for angles in HELDOUT_DEGREES]
+    return cameras.relative_to(camera, *(np.stack(part) for part in zip(*poses, strict=True)))

@@ -1,0 +1,61 @@
+"""What every stage is told."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from mom3d_jax.cameras import input_camera
+from mom3d_jax.synthetic import landscape, write_scene
+from mom3d_jax.types import Array, Cameras
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One stage of one run."""
+
+    config: ConfigDict
+    """The sections that the stage reads."""
+    workdir: Path
+    source: Path
+    """The input, a file or a folder."""
+    key: str
+    """Hash of everything that the stage's result depends on."""
+    figures: dict
+    """What earlier stages measured."""
+
+    def camera(self, image: Array) -> Cameras:
+        """The input camera of an image [h, w, ...] at working size."""
+        height, width = np.shape(image)[:2]
+        return input_camera(width, height, self.config.size.focal or None)
+
+
+def input_path(config: ConfigDict, workdir: Path) -> Path:
+    """The input file or folder; the bundled landscape is rendered into the work folder first.
+
+    Raises:
+      ValueError: there is no such file or folder.
+    """
+    if config.input != "bundled":
+        path = Path(config.input)
+        if not path.exists():
+            raise ValueError(f"{path}: no such file or folder; --input takes an image file or a scene folder")
+        return path
+    folder = workdir / "input" / "alpine_lake"
+    # The annotation is written last, so that a folder which has it is complete.
+    if not (folder / "image.json").is_file():
+        logging.info("rendering the bundled landscape into %s", folder)
+        write_scene(folder, landscape(seed=0, width=512, height=288))
+    return folder
+
+
+def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
+    """Add nested figures."""
+    for name, value in new.items():
+        if isinstance(value, dict):
+            merge(into.setdefault(name, {}), value)
+        else:
+            into[name] = value

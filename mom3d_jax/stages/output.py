@@ -1,0 +1,138 @@
+"""What a person gets: videos along the paths, files of Gaussians, a contact sheet, and the figures of the motion."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from mom3d_jax import measure, training
+from mom3d_jax.cameras import input_camera, path_cameras, relative_to, select
+from mom3d_jax.cameras.generation import INPUT_VIEW
+from mom3d_jax.deformation import gaussian_sets
+from mom3d_jax.export import contact_sheet, pictures, write_ply, write_scene, write_video
+from mom3d_jax.progress import Progress
+from mom3d_jax.stages.fit import backend_name, dynamics_of
+from mom3d_jax.stages.job import Job
+from mom3d_jax.types import Cameras, Depth, Displacements, Flows, Frames, Scene, Views
+
+SHOWN = 5
+"""Frames of each clip on the contact sheet."""
+
+
+def videos(
+    job: Job,
+    scene: Scene,
+    flows: Flows,
+    frames: Frames,
+    static: dict,
+    table: Displacements,
+    dynamic: dict,
+) -> tuple[dict, dict]:
+    """Render the paths as mp4 and measure the clip of the centre camera."""
+    c = job.config
+    camera = job.camera(scene.image)
+    drawers = {
+        field: _drawer(job, static, table, dynamic, training.DynamicView(field, backend_name(c)))
+        for field in {c.time.field, "loop"}
+    }
+    shown: dict[str, np.ndarray] = {}
+    with Progress("videos", total=len(c.render.paths) * c.render.frames) as progress:
+        for number, name in enumerate(c.render.paths):
+            path = path_cameras(camera, name, c.render.frames)
+            clip = []
+            for image in drawers[c.time.field].along(path, _frames_of(c)):
+                clip.append(_to_bytes(image))
+                progress.update(number * c.render.frames + len(clip))
+            write_video(job.workdir / "videos" / f"{name}.mp4", clip, fps=c.render.fps)
+            shown[name] = np.stack([clip[i] for i in _spread(len(clip))])
+    centre = np.stack(list(drawers[c.time.field].along(_still(camera, c.time.frames), np.arange(c.time.frames))))
+    write_video(job.workdir / "videos" / "centre.mp4", [_to_bytes(f) for f in centre], fps=c.render.fps)
+    shown["centre"] = np.stack([_to_bytes(centre[i]) for i in _spread(len(centre))])
+
+    reach = _drawer(job, static, table, dynamic, measure.Reach(c.time.field, backend_name(c)))
+    reached = np.zeros(centre.shape[1:3], bool)
+    for cover in reach.along(_still(camera, c.time.frames), np.arange(c.time.frames)):
+        reached |= cover[..., 0] > 0
+    first, last = drawers["loop"].along(_still(camera, 2), np.array([0, c.time.frames]))
+    asked, mask = np.asarray(flows.flow[INPUT_VIEW]), np.asarray(scene.mask)
+    spread = np.ptp(centre, axis=0).max(axis=-1)
+    figures = {
+        "static_max_abs_diff": float(spread[~reached].max()) if not reached.all() else 0.0,
+        "static_share": float(np.mean(~reached)),
+        "motion_epe_px": measure.optical_flow_error(centre, asked, mask),
+        "loop_equal": bool(np.array_equal(first, last)),
+    }
+    sampled = np.asarray(frames.views).tolist()
+    if INPUT_VIEW in sampled:
+        clip = np.asarray(frames.images[sampled.index(INPUT_VIEW)])
+        figures["motion_epe_px_animator"] = measure.optical_flow_error(clip, asked, mask)
+    return shown, {"video": figures}
+
+
+def export(
+    job: Job,
+    scene: Scene,
+    depth: Depth,
+    views: Views,
+    flows: Flows,
+    frames: Frames,
+    static: dict,
+    table: Displacements,
+    dynamic: dict,
+    shown: dict,
+) -> tuple[dict, dict]:
+    """Write the Gaussians and the contact sheet."""
+    c, out = job.config, job.workdir
+    dynamics, _ = dynamics_of(c, static, table)
+    sets, _ = gaussian_sets(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, c.time.field)
+    written, dropped = write_ply(out / "frame_0000.ply", jax.device_get(sets[0]))
+    sheet = {
+        "photo, mask and hints, depth, flow": [
+            np.asarray(scene.image),
+            pictures.mask_overlay(scene.image, scene.mask, scene.hints),
+            pictures.depth_picture(depth.z),
+            pictures.flow_picture(flows.flow[INPUT_VIEW]),
+        ],
+        "generation views 2, 0, 7, 12, 17, 22": [np.asarray(views.images[v]) for v in (2, 0, 7, 12, 17, 22)],
+        "animator, first sampled view": [np.asarray(frames.images[0, i]) for i in _spread(frames.images.shape[1])],
+    }
+    for name, clip in shown.items():
+        sheet[f"rendered, {name}"] = [image.astype(np.float32) / 255 for image in clip]
+    contact_sheet(list(sheet.items()), out / "contact_sheet.png")
+    return {}, {"export": {"ply_gaussians": written, "ply_dropped": dropped}}
+
+
+def _drawer(job: Job, static: dict, table: Displacements, dynamic: dict, view: training.View) -> measure.Drawer:
+    c = job.config
+    g = dynamic["gaussians"]
+    dynamics, _ = dynamics_of(c, static, table)
+    frozen = training.Frozen(alive=g.alive, pixel_size=static["pixel_size"], dynamics=dynamics, movable=g.movable)
+    params = {"gaussians": {n: getattr(g, n) for n in training.TRAINED}, "residual": dynamic["residual"]}
+    capacity = job.figures["stage2"]["intersections_capacity"]
+    return measure.Drawer(view, params, frozen, training.make_mesh(c.devices), capacity)
+
+
+def _frames_of(c: ConfigDict) -> np.ndarray:
+    """The frame shown at each camera of a path."""
+    index = np.arange(c.render.frames)
+    if c.time.field == "loop":
+        return index % c.time.frames
+    if c.render.frames > c.time.frames + 1:
+        raise ValueError(
+            f"render.frames={c.render.frames} is more than the {c.time.frames} frames that field "
+            f"{c.time.field!r} was fitted for: raise time.frames, or take --config.time.field=loop"
+        )
+    return index
+
+
+def _still(camera: Cameras, frames: int) -> Cameras:
+    return relative_to(camera, np.broadcast_to(np.eye(3), (frames, 3, 3)), np.zeros((frames, 3)))
+
+
+def _spread(length: int) -> np.ndarray:
+    return np.linspace(0, length - 1, SHOWN).astype(int)
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
