@@ -146,6 +146,7 @@ def gaussian_sets(
     if field not in FIELDS:
         raise ValueError(f"unknown field {field!r}; known: {', '.join(FIELDS)}")
     frame = jnp.asarray(frame, jnp.float32)
+    gaussians = jax.tree.map(jnp.asarray, gaussians)
     movable, rest = movable_rows(gaussians), rest_rows(gaussians)
     sets, weights = [], []
     for copy_set in FIELDS[field](frame, dynamics.period, dynamics.crossfade):

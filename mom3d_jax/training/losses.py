@@ -26,6 +26,5 @@ def photometric(
     if ssim_weight == 0:
         return l1
     seen = jnp.where(valid[..., None] > 0, image, target)
-    similarity = jnp.mean(ssim_map(seen, target, padding="same"), axis=-1)
-    dissimilarity = jnp.sum(valid * (1 - similarity)) / total
+    dissimilarity = jnp.sum(valid * (1 - ssim_map(seen, target, padding="same"))) / total
     return (1 - ssim_weight) * l1 + ssim_weight * dissimilarity

@@ -92,7 +92,8 @@ def make_step(
 
     def step(state: TrainState, frozen: Frozen, batch: Item) -> tuple[TrainState, StepReport]:
         (loss, intersections), gradient = jax.value_and_grad(objective, has_aux=True)(state.params, frozen, batch)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to its int32 step count
+            updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, _in_world_units(updates, frozen))
         fits = intersections <= capacity
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))

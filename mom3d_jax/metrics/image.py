@@ -1,0 +1,140 @@
+"""Full-reference image metrics on display values in [0, 1].
+
+Weights say which pixels count (validity, masks; any non-negative values). A pixel of weight 0 has no influence, not
+even when it is NaN; where all weights are 0 a metric is NaN, never a number that looks like a result.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from mom3d_jax.types import Array
+
+Scalar = Float[jax.Array, ""]
+
+
+def weighted_mean(values: Float[Array, "*b h w"], weight: Float[Array, "*b h w"] | None) -> Scalar:
+    """Σ w v / Σ w over everything; the plain mean without weights, NaN where all weights are 0."""
+    values = jnp.asarray(values)
+    if weight is None:
+        return jnp.mean(values)
+    w = jnp.asarray(weight, values.dtype)
+    return jnp.sum(jnp.where(w > 0, w * values, 0)) / jnp.sum(w)
+
+
+@jax.jit
+def psnr(
+    image: Float[Array, "*b h w c"], reference: Float[Array, "*b h w c"], weight: Float[Array, "*b h w"] | None = None
+) -> Scalar:
+    """Peak signal-to-noise ratio in dB for a peak of 1, -10 log10(Σ w e² / (C Σ w)); inf for equal images.
+
+    One squared error over all pixels of all images: for a mean over images of per-image values, `jax.vmap` it.
+
+    Args:
+      image: what is judged.
+      reference: the truth.
+      weight: of each pixel; None counts all alike.
+    """
+    error = jnp.mean(jnp.square(jnp.asarray(image) - jnp.asarray(reference)), axis=-1)
+    return -10 * jnp.log10(weighted_mean(error, weight))
+
+
+def _window(size: int = 11, sigma: float = 1.5) -> np.ndarray:
+    x = np.arange(size) - (size - 1) / 2
+    g = np.exp(-(x**2) / (2 * sigma**2))
+    return (g / g.sum()).astype(np.float32)
+
+
+def _blur(a: Float[jax.Array, "*b h w c"], padding: str) -> Float[jax.Array, "*b i j c"]:
+    """Separable 11 x 11 Gaussian over rows and columns, as a sum of shifted copies."""
+    window = _window()
+    half = len(window) // 2
+    for axis in (a.ndim - 3, a.ndim - 2):
+        if padding == "same":
+            a = jnp.pad(a, [(half, half) if i == axis else (0, 0) for i in range(a.ndim)])
+        length = a.shape[axis] - 2 * half
+        taps = (g * jax.lax.slice_in_dim(a, k, k + length, axis=axis) for k, g in enumerate(window))
+        a = sum(taps, start=jnp.zeros((), a.dtype))
+    return a
+
+
+@partial(jax.jit, static_argnames="padding")
+def ssim_map(
+    image: Float[Array, "*b h w c"], reference: Float[Array, "*b h w c"], padding: str = "valid"
+) -> Float[jax.Array, "*b i j"]:
+    """Structural similarity of each window, mean over channels (Z. Wang et al. 2004, eq. 13).
+
+    Gaussian window 11 x 11 with sigma 1.5, K = (0.01, 0.03), range 1, biased (co)variances.
+
+    Args:
+      image: what is judged.
+      reference: the truth.
+      padding: "valid" keeps the windows that lie inside the image, so the map is 10 smaller in height and width, as
+        the original; "same" pads with zeros and keeps the size, as most Gaussian splatting code does (borders score
+        higher).
+
+    Raises:
+      ValueError: unknown padding, or an image smaller than the window.
+    """
+    if padding not in ("valid", "same"):
+        raise ValueError(f"unknown SSIM padding {padding!r}; known: valid, same")
+    x, y = jnp.asarray(image), jnp.asarray(reference)
+    if min(x.shape[-3:-1]) < 11:
+        raise ValueError(f"SSIM needs images of at least 11x11 px, not {x.shape[-2]}x{x.shape[-3]}")
+    mx, my, xx, yy, xy = _blur(jnp.stack([x, y, x * x, y * y, x * y]), padding)
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
+    structure = (2 * (xy - mx * my) + c2) / (xx - mx * mx + yy - my * my + c2)
+    return jnp.mean(luminance * structure, axis=-1)
+
+
+@partial(jax.jit, static_argnames="padding")
+def ssim(
+    image: Float[Array, "*b h w c"],
+    reference: Float[Array, "*b h w c"],
+    weight: Float[Array, "*b h w"] | None = None,
+    padding: str = "valid",
+) -> Scalar:
+    """Mean structural similarity; see `ssim_map`.
+
+    With weights, the map is averaged with the weight of each window's centre, and uncovered pixels (weight 0) are taken
+    from the reference in both images, so that they carry no difference into the windows that reach them.
+
+    Args:
+      image: what is judged.
+      reference: the truth.
+      weight: of each pixel; None counts all alike.
+      padding: "valid" or "same".
+
+    Raises:
+      ValueError: unknown padding, or an image smaller than the window.
+    """
+    image, reference = jnp.asarray(image), jnp.asarray(reference)
+    if weight is None:
+        return weighted_mean(ssim_map(image, reference, padding), None)
+    covered = jnp.asarray(weight)[..., None] > 0
+    # Where the reference is unknown too, both images become black.
+    reference = jnp.where(covered | jnp.isfinite(reference), reference, 0)
+    values = ssim_map(jnp.where(covered, image, reference), reference, padding)
+    inside = slice(5, -5) if padding == "valid" else slice(None)
+    return weighted_mean(values, jnp.asarray(weight)[..., inside, inside])
+
+
+@jax.jit
+def max_abs_difference(
+    image: Float[Array, "*b h w c"], reference: Float[Array, "*b h w c"], weight: Float[Array, "*b h w"] | None = None
+) -> Scalar:
+    """Largest absolute difference of any value where the weight is positive; 0 says equal to the bit.
+
+    NaN where a counted value is NaN or where nothing is counted.
+    """
+    difference = jnp.abs(jnp.asarray(image) - jnp.asarray(reference))
+    counts = jnp.ones(difference.shape, bool)
+    if weight is not None:
+        counts = jnp.broadcast_to((jnp.asarray(weight) > 0)[..., None], difference.shape)
+    # Compiled maxima may step over NaN (XLA on CPU does), so that NaN is asked for by name.
+    unknown = jnp.any(counts & jnp.isnan(difference)) | ~jnp.any(counts)
+    return jnp.where(unknown, jnp.nan, jnp.max(jnp.where(counts, difference, 0)))

@@ -1,0 +1,103 @@
+"""The LabelMe file that a person would have drawn for a synthetic scene: loose polygons and a few arrows."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from mom3d_jax.synthetic.scene import SyntheticScene
+
+# A LabelMe arrow is the displacement over this many frames.
+ARROW_FRAMES = 50
+POINTS = (10, 24)
+ARROWS = {"water": 4, "clouds": 2}
+
+
+def outline(region: Bool[np.ndarray, "h w"], rng: np.random.Generator) -> Float[np.ndarray, "k 2"]:
+    """A hand-drawn polygon around the largest connected part of a region: 10 to 24 points, a little inside of it.
+
+    Args:
+      region: what to draw around; not empty.
+      rng: tremor of the hand, about a pixel in 500.
+    """
+    h, w = region.shape
+    margin = max(1, round(w / 250))
+    inner = cv2.erode(region.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
+    contours, _ = cv2.findContours(
+        inner if inner.any() else region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    contour = max(contours, key=cv2.contourArea)
+    tolerances = w * np.geomspace(0.2, 0.001, 60)
+    polygons = [cv2.approxPolyDP(contour, tolerance, True)[:, 0] for tolerance in tolerances]
+    fitting = [p for p in polygons if len(p) <= POINTS[1]]
+    # The finest that a patient person would click; a region too plain for ten points keeps what it has.
+    points = fitting[-1] + 0.5 + rng.normal(0, w / 500, fitting[-1].shape)
+    size = np.array([w, h])
+    at_border = (fitting[-1] <= margin) * -1 + (fitting[-1] >= size - 1 - margin)
+    return np.clip(np.where(at_border < 0, 0, np.where(at_border > 0, size, points)), 0, size)
+
+
+def arrows(
+    region: Bool[np.ndarray, "h w"], flow: Float[np.ndarray, "h w 2"], count: int
+) -> list[Float[np.ndarray, "2 2"]]:
+    """Arrows (start, end) along the flow, far from each other, that begin and end well inside the region.
+
+    Returns fewer than `count` where the region has no room for them.
+    """
+    h, w = region.shape
+    # The image's border counts as the region's: nobody draws along it.
+    depth = cv2.distanceTransform(np.pad(region.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    inner = depth >= min(w / 50, 0.5 * depth.max())
+    rows, columns = np.nonzero(inner)
+    start = np.stack([columns, rows], axis=-1) + 0.5
+    end = start + ARROW_FRAMES * flow[rows, columns]
+    column, row = np.floor(end).astype(int).T
+    stays = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    stays[stays] = inner[row[stays], column[stays]]
+    start, end = start[stays], end[stays]
+    drawn: list[np.ndarray] = []
+    for _ in range(min(count, len(start))):
+        if drawn:
+            # Rows count twice: perspective changes speeds from top to bottom, not from left to right.
+            best = np.argmax(np.min([np.hypot(*((start - arrow[0]) * (1, 2)).T) for arrow in drawn], axis=0))
+        else:
+            best = np.argmin(np.hypot(start[:, 0] - w / 2, h - start[:, 1]))
+        drawn.append(np.stack([start[best], end[best]]))
+    return drawn
+
+
+def labelme(scene: SyntheticScene, image_path: str = "image.png", seed: int = 0) -> dict[str, Any]:
+    """LabelMe 5 annotation of a scene: `motion_water`, `motion_clouds` and arrows `hint_0` and on.
+
+    Args:
+      scene: what to annotate.
+      image_path: name of the image file, relative to the annotation.
+      seed: of the hand's tremor.
+    """
+    rng = np.random.default_rng(seed)
+    sky = scene.sky > 0
+    regions = {"water": (scene.mask > 0) & ~sky, "clouds": sky}
+    shapes = [("polygon", f"motion_{name}", outline(region, rng)) for name, region in regions.items() if region.any()]
+    drawn = [a for name, region in regions.items() for a in arrows(region, scene.flow, ARROWS[name])]
+    shapes += [("line", f"hint_{i}", arrow) for i, arrow in enumerate(drawn)]
+    return {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": [
+            {
+                "label": label,
+                "points": np.round(points, 2).tolist(),
+                "group_id": None,
+                "description": "",
+                "shape_type": shape,
+                "flags": {},
+                "mask": None,
+            }
+            for shape, label, points in shapes
+        ],
+        "imagePath": image_path,
+        "imageData": None,
+        "imageHeight": scene.camera.height,
+        "imageWidth": scene.camera.width,
+    }
