@@ -37,7 +37,43 @@ class Drawer:
             images = self._batch(pool.items(index, size))
             yield from images[: len(index)]
 
-    def optical_flow_error(
+    def psnr(self, pool: Pool) -> list[float]:
+        """PSNR in dB of each item over its valid pixels."""
+        triples = ((image, pool.images[i], pool.valid[pool.view[i]]) for i, image in enumerate(self.images(pool)))
+        return [min(float(metrics.psnr(*triple)), MAX_PSNR) for triple in triples]
+
+    def along(self, cameras: Cameras, frames: Array) -> Iterator[Float[np.ndarray, "h w c"]]:
+        """Draw a camera path: one image per camera, at the frame given for it."""
+        n = len(frames)
+        blank = np.broadcast_to(np.float32(0), (n, cameras.height, cameras.width))
+        return self.images(Pool(cameras, np.arange(n), np.asarray(frames), blank[..., None], blank))
+
+    def _batch(self, batch: Item) -> np.ndarray:
+        while True:
+            images, needed = jax.device_get(self._draw(self._params, self._frozen, batch))
+            if needed.max() <= self._capacity:
+                return images
+            self._capacity = bucket(int(needed.max()))
+            self._draw = view_image(self._view, self._mesh, self._capacity)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Draws what the movable Gaussians cover at a frame: 1 where any of them leaves a trace, exactly 0 elsewhere."""
+
+    field: str
+    backend: str | None = None
+
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
+        """Cover [h, w, 1] and the intersections it took."""
+        movable = movable_rows(scene_gaussians(params, frozen))
+        sets, _ = gaussian_sets(movable, frozen.dynamics, params["residual"], item.frame, self.field)
+        views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
+        cover = jnp.stack([v.alpha > 0 for v in views]).any(axis=0)
+        return cover[..., None].astype(jnp.float32), jnp.max(jnp.stack([v.used.intersections for v in views]))
+
+
+def optical_flow_error(
     frames: Float[Array, "t h w 3"], flow: Float[Array, "h w 2"], mask: Float[Array, "h w"], margin: int = 5
 ) -> float:
     """How far the motion seen in a clip is from the flow asked for.

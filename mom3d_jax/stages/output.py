@@ -10,7 +10,15 @@ from mom3d_jax import measure, training
 from mom3d_jax.cameras import input_camera, path_cameras, relative_to, select
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.deformation import gaussian_sets
-from mom3d_jax.export import contact_sheet, pictures, write_ply, write_scene, write_video
+from mom3d_jax.export import (
+    contact_sheet,
+    depth_picture,
+    flow_picture,
+    mask_overlay,
+    write_ply,
+    write_scene,
+    write_video,
+)
 from mom3d_jax.progress import Progress
 from mom3d_jax.stages.fit import backend_name, dynamics_of
 from mom3d_jax.stages.job import Job
@@ -86,13 +94,13 @@ def export(
     c, out = job.config, job.workdir
     dynamics, _ = dynamics_of(c, static, table)
     sets, _ = gaussian_sets(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, c.time.field)
-    written, dropped = write_ply(out / "frame_0000.ply", jax.device_get(sets[0]))
+    ply = write_ply(out / "frame_0000.ply", jax.device_get(sets[0]))
     sheet = {
         "photo, mask and hints, depth, flow": [
             np.asarray(scene.image),
-            pictures.mask_overlay(scene.image, scene.mask, scene.hints),
-            pictures.depth_picture(depth.z),
-            pictures.flow_picture(flows.flow[INPUT_VIEW]),
+            mask_overlay(scene.image, scene.mask, scene.hints),
+            depth_picture(depth.z),
+            flow_picture(flows.flow[INPUT_VIEW]),
         ],
         "generation views 2, 0, 7, 12, 17, 22": [np.asarray(views.images[v]) for v in (2, 0, 7, 12, 17, 22)],
         "animator, first sampled view": [np.asarray(frames.images[0, i]) for i in _spread(frames.images.shape[1])],
@@ -100,7 +108,7 @@ def export(
     for name, clip in shown.items():
         sheet[f"rendered, {name}"] = [image.astype(np.float32) / 255 for image in clip]
     contact_sheet(list(sheet.items()), out / "contact_sheet.png")
-    return {}, {"export": {"ply_gaussians": written, "ply_dropped": dropped}}
+    return {}, {"export": {"ply_gaussians": ply.written, "ply_invalid": ply.invalid}}
 
 
 def _drawer(job: Job, static: dict, table: Displacements, dynamic: dict, view: training.View) -> measure.Drawer:
