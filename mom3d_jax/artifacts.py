@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mom3d_jax import types
+from mom3d_jax.atomic import replacing
 
 
 def key_of(*parts: Any) -> str:
@@ -30,17 +30,11 @@ def key_of_files(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whenever the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically; a value that JSON cannot hold, NaN included, is an error."""
-    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    """Write a JSON file, whole or not at all; a value that JSON cannot hold, NaN included, is an error."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as draft:
+        draft.write_text(text)
 
 
 def save(path: Path, tree: Any, key: str) -> None:
@@ -53,11 +47,8 @@ def save(path: Path, tree: Any, key: str) -> None:
     """
     arrays: dict[str, np.ndarray] = {}
     layout = _describe(tree, "", arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         np.savez(file, __layout__=np.array(json.dumps({"key": key, "tree": layout})), **arrays)
-    os.replace(part, path)
 
 
 def exists(path: Path, key: str) -> bool:

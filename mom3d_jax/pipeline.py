@@ -16,7 +16,8 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
-from mom3d_jax import __version__, artifacts, stages
+from mom3d_jax import __version__, artifacts
+from mom3d_jax.stages import Job, fit, input_path, merge, motion, output, prepare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,37 +33,37 @@ class Stage:
 
 
 STAGES = (
-    Stage("scene", stages.scene, (), ("input", "size")),
-    Stage("depth", stages.depth, ("scene",), ("size",)),
-    Stage("pointcloud", stages.pointcloud, ("scene", "depth"), ("size", "pointcloud")),
-    Stage("views", stages.views, ("scene", "depth", "pointcloud"), ("size", "views")),
-    Stage("flow", stages.flow, ("scene", "pointcloud", "views"), ("size",)),
-    Stage("motion3d", stages.motion3d, ("pointcloud", "views", "flow"), ("size", "motion3d")),
-    Stage("animation", stages.animation, ("views", "motion3d"), ("size", "time", "animation")),
+    Stage("scene", prepare.scene, (), ("input", "size")),
+    Stage("depth", prepare.depth, ("scene",), ("size",)),
+    Stage("pointcloud", prepare.pointcloud, ("scene", "depth"), ("size", "pointcloud")),
+    Stage("views", prepare.views, ("scene", "depth", "pointcloud"), ("size", "views")),
+    Stage("flow", prepare.flow, ("scene", "pointcloud", "views"), ("size",)),
+    Stage("motion3d", motion.motion3d, ("pointcloud", "views", "flow"), ("motion3d",)),
+    Stage("animation", motion.animation, ("views", "motion3d"), ("time", "animation")),
     Stage(
         "stage1",
-        stages.stage1,
+        fit.stage1,
         ("scene", "depth", "pointcloud", "views"),
-        ("seed", "devices", "size", "views", "gaussians", "stage1", "render"),
+        ("seed", "devices", "size", "gaussians", "stage1", "render"),
     ),
-    Stage("displacements", stages.displacements, ("motion3d", "stage1"), ("time",)),
+    Stage("displacements", fit.displacements, ("motion3d", "stage1"), ("time",)),
     Stage(
         "stage2",
-        stages.stage2,
+        fit.stage2,
         ("views", "animation", "stage1", "displacements"),
         ("seed", "devices", "time", "deformation", "stage2", "render"),
     ),
     Stage(
         "videos",
-        stages.videos,
-        ("scene", "views", "animation", "stage1", "displacements", "stage2"),
+        output.videos,
+        ("scene", "flow", "animation", "stage1", "displacements", "stage2"),
         ("seed", "devices", "size", "time", "deformation", "render"),
     ),
     Stage(
         "export",
-        stages.export,
-        ("scene", "depth", "views", "flow", "motion3d", "animation", "stage1", "displacements", "stage2", "videos"),
-        ("size", "time", "deformation", "render"),
+        output.export,
+        ("scene", "depth", "views", "flow", "animation", "stage1", "displacements", "stage2", "videos"),
+        ("seed", "size", "time", "deformation", "render"),
     ),
 )
 
@@ -82,7 +83,7 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     Raises:
       ValueError: bad input, or a work folder of another input or config; one line that names it and the remedy.
     """
-    source = stages.input_path(config, workdir)
+    source = input_path(config, workdir)
     source_key = artifacts.key_of_files(source)
     _claim(workdir, config, source_key, force)
     keys: dict[str, str] = {}
@@ -110,13 +111,13 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
         else:
             logging.info("[%d/%d] %s", number, len(names), stage.name)
             started = time.monotonic()
-            job = stages.Job(settings, workdir, source, key, figures)
+            job = Job(settings, workdir, source, key, figures)
             results[stage.name], new_figures = stage.run(job, *(result(n) for n in stage.needs))
             record = {"seconds": round(time.monotonic() - started, 2), "figures": new_figures}
             artifacts.write_json(notes, record)
             artifacts.save(file, results[stage.name], key)
         figures["seconds"][stage.name] = record["seconds"]
-        stages.merge(figures, record["figures"])
+        merge(figures, record["figures"])
     if until is None:
         artifacts.write_json(workdir / "metrics.json", figures)
     return figures

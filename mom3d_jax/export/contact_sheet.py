@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from mom3d_jax.export.atomic import PathLike
+from mom3d_jax.atomic import PathLike
 from mom3d_jax.export.pictures import write_png
 from mom3d_jax.types import Array
 

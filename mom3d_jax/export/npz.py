@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mom3d_jax.export.atomic import PathLike, replacing
+from mom3d_jax.atomic import PathLike, replacing
 from mom3d_jax.types import Cameras, Displacements, Gaussians
 
 VERSION = 1

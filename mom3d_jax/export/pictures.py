@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from mom3d_jax.export.atomic import PathLike, replacing
+from mom3d_jax.atomic import PathLike, replacing
 from mom3d_jax.export.video import to_bytes
 from mom3d_jax.types import Array, Hints
 

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mom3d_jax.export.atomic import PathLike, replacing
+from mom3d_jax.atomic import PathLike, replacing
 from mom3d_jax.types import Array
 
 Frame = UInt8[Array, "h w 3"] | Float[Array, "h w 3"]

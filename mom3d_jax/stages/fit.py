@@ -8,14 +8,15 @@ from absl import logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from mom3d_jax import cameras, measure, training
+from mom3d_jax import measure, training
+from mom3d_jax.cameras import relative_to
 from mom3d_jax.cameras.generation import orbit_pose
 from mom3d_jax.deformation import Dynamics, initialize
 from mom3d_jax.gaussians import from_points
 from mom3d_jax.motion3d import displacements as integrate
 from mom3d_jax.render import bucket, choose_backend, needed_capacity, self_check
 from mom3d_jax.stages.job import Job
-from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
+from mom3d_jax.types import Cameras, Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
 from mom3d_jax.views import render_views
 
 HELDOUT_DEGREES = ((3, 2), (3, -2), (-3, 2), (-3, -2), (0, 4), (0, -4))
@@ -150,7 +151,7 @@ def _capacity(start: Gaussians, views: Views) -> int:
     return bucket(int(1.25 * int(jax.jit(needed_capacity)(start, views.cameras))))
 
 
-def _heldout_cameras(camera: cameras.Cameras, depth: Depth) -> cameras.Cameras:
+def _heldout_cameras(camera: Cameras, depth: Depth) -> Cameras:
     radius = float(np.clip(np.median(depth.z), 1.5, 20.0))
     poses = [orbit_pose(*np.radians(angles), radius) for angles in HELDOUT_DEGREES]
-    return cameras.relative_to(camera, *(np.stack(part) for part in zip(*poses, strict=True)))
+    return relative_to(camera, *(np.stack(part) for part in zip(*poses, strict=True)))

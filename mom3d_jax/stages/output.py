@@ -1,16 +1,16 @@
 """What a person gets: videos along the paths, files of Gaussians, a contact sheet, and the figures of the motion."""
 
-import dataclasses
-
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from mom3d_jax import measure, training
-from mom3d_jax.cameras import input_camera, path_cameras, relative_to, select
+from mom3d_jax.cameras import path_cameras, relative_to
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.deformation import gaussian_sets
 from mom3d_jax.export import (
+    DynamicScene,
     contact_sheet,
     depth_picture,
     flow_picture,
@@ -95,6 +95,20 @@ def export(
     dynamics, _ = dynamics_of(c, static, table)
     sets, _ = gaussian_sets(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, c.time.field)
     ply = write_ply(out / "frame_0000.ply", jax.device_get(sets[0]))
+    scene_file = DynamicScene(
+        gaussians=dynamic["gaussians"],
+        displacements=table,
+        camera=job.camera(scene.image),
+        times=np.arange(c.time.frames) / c.time.frames,
+        extra={
+            "origin": dynamics.origin,
+            "pixel_size": dynamics.pixel_size,
+            "bounds": dynamics.bounds,
+            **{f"residual.{name}": leaf for name, leaf in flatten_dict(dynamic["residual"], sep=".").items()},
+        },
+        notes={"field": c.time.field, "crossfade": c.time.crossfade, "deformation": c.deformation.to_dict()},
+    )
+    write_scene(out / "scene.4dgs.npz", scene_file)
     sheet = {
         "photo, mask and hints, depth, flow": [
             np.asarray(scene.image),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CONTRACTS = {"types", "cameras"}
+CONTRACTS = {"types", "cameras", "atomic"}
 HOUSEKEEPING = {"artifacts", "cli", "config", "progress", "summary"}
 """Modules that know files, flags and terminals, but no stage."""
 STAGES = {
@@ -18,6 +18,7 @@ ENTRY_POINTS = HOUSEKEEPING | {"pipeline", "evaluation", "synthetic", "motion3d"
 WHOLE_PATH = CONTRACTS | HOUSEKEEPING | STAGES | {"training", "metrics", "export", "external"}
 
 MAY_IMPORT: dict[str, set[str]] = {
+    "atomic": set(),
     "types": set(),
     "cameras": {"types"},
     "kernels": set(),
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": CONTRACTS | {"render", "gaussians"},
     "synthetic": CONTRACTS,
     "external": {"types"},
-    **{module: {"types"} for module in HOUSEKEEPING},
+    **{module: {"types", "atomic"} for module in HOUSEKEEPING},
     "measure": WHOLE_PATH,
     "stages": WHOLE_PATH | {"measure", "synthetic"},
     "pipeline": WHOLE_PATH | {"measure", "stages"},

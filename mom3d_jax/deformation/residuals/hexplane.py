@@ -10,14 +10,15 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array as JaxArray
 from jaxtyping import Float
 
 from mom3d_jax.deformation.residuals.protocol import Delta
-from mom3d_jax.kernels.gridsample import sample_plane
+from mom3d_jax.kernels.gridsample import sample_planes
 from mom3d_jax.types import Array
 
-SPACE_PAIRS = ((0, 1), (0, 2), (1, 2))
+SPACE_PAIRS = np.array([[0, 1], [0, 2], [1, 2]])
 HEADS = {"pixels": 3, "log_scales": 3, "quaternions": 4, "opacity_logits": 1, "sh_dc": 3}
 
 
@@ -30,17 +31,16 @@ class HexPlaneNetwork(nn.Module):
     def __call__(self, where: Float[Array, "m 3"], time: Float[Array, ""]) -> dict[str, JaxArray]:
         o = self.options
         where = jnp.asarray(where)
-        t = jnp.full_like(where[:, 0], 1.0) * time
+        along_time = jnp.full_like(where[:, 0], 1.0) * time
+        # [3 planes, m points, 2 coordinates], in the order of the planes' axes.
+        space = jnp.stack([where[:, pair] for pair in SPACE_PAIRS])
+        space_time = jnp.stack([jnp.stack([along_time, where[:, i]], axis=-1) for i in range(3)])
         levels = []
         for level, scale in enumerate(o.multires):
             size = o.resolution * scale
-            feature = jnp.ones((), jnp.float32)
-            for i, j in SPACE_PAIRS:
-                plane = self.param(f"space_{i}{j}_{level}", _uniform, (size, size, o.features))
-                feature = feature * sample_plane(plane, jnp.stack([where[:, i], where[:, j]], axis=-1))
-            for i in range(3):
-                plane = self.param(f"time_{i}_{level}", nn.initializers.ones, (o.time_resolution, size, o.features))
-                feature = feature * sample_plane(plane, jnp.stack([where[:, i], t], axis=-1))
+            planes = self.param(f"space_{level}", _uniform, (3, size, size, o.features))
+            times = self.param(f"time_{level}", nn.initializers.ones, (3, o.time_resolution, size, o.features))
+            feature = jnp.prod(sample_planes(planes, space), axis=0) * jnp.prod(sample_planes(times, space_time), axis=0)
             levels.append(feature)
         hidden = nn.Dense(o.width, name="trunk")(jnp.concatenate(levels, axis=-1))
         outputs = {}
@@ -99,7 +99,7 @@ class HexPlaneResidual:
         space = [p for name, p in params.items() if name.startswith("space_")]
         time = [p for name, p in params.items() if name.startswith("time_")]
         return {
-            "plane_smoothness": self.plane_smoothness * sum(roughness(p, 0) + roughness(p, 1) for p in space),
-            "time_smoothness": self.time_smoothness * sum(roughness(p, 0) for p in time),
+            "plane_smoothness": self.plane_smoothness * sum(roughness(p, 1) + roughness(p, 2) for p in space),
+            "time_smoothness": self.time_smoothness * sum(roughness(p, 1) for p in time),
             "time_deviation": self.time_deviation * sum(jnp.mean(jnp.abs(1 - p)) for p in time),
         }

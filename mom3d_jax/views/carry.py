@@ -1,0 +1,71 @@
+"""Moving images of the photo, and motion in it, into every view."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from mom3d_jax.cameras import pixel_grid
+from mom3d_jax.types import Array
+from mom3d_jax.views.raster import Raster, apply
+from mom3d_jax.views.resample import cubic, fill_holes, linear, sample
+
+KERNELS: dict[str, Callable[[jax.Array], jax.Array]] = {"linear": linear, "cubic": cubic}
+
+
+@functools.partial(jax.jit, static_argnames="kernel")
+def carry(
+    raster: Raster, values: Float[Array, "h0 w0 c"], kernel: str = "linear"
+) -> tuple[Float[jax.Array, "v h w c"], Float[jax.Array, "v h w"]]:
+    """Any image of the photo (colours, masks, weights) as every view sees it.
+
+    Args:
+      raster: correspondence of the views with the photo.
+      values: channels on the photo's grid.
+      kernel: "linear" or "cubic"; the latter may overshoot.
+
+    Returns:
+      The channels, 0 where nothing is known, and the depth with small holes closed, 0 where nothing is known.
+    """
+    values = jnp.asarray(values)
+
+    def one(view: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        source, owner, depth = view
+        seen = sample(values, raster.surface, source, owner, KERNELS[kernel], raster.edge_ratio)
+        return fill_holes(seen, depth, raster.edge_ratio)
+
+    return jax.lax.map(one, (raster.source, raster.owner, raster.depth))
+
+
+@jax.jit
+def carry_flow(raster: Raster, flow: Float[Array, "h0 w0 2"]) -> Float[jax.Array, "v h w 2"]:
+    """Flow of the photo as every view sees it, px per frame of the view.
+
+    The motion of one frame keeps the depth at its start: s and s + F(s), both lifted to z(s), are projected.
+
+    Args:
+      raster: correspondence of the views with the photo.
+      flow: px per frame on the photo's grid.
+    """
+    flow = jnp.asarray(flow)
+
+    def one(view: tuple) -> jax.Array:
+        hom, source, owner, depth = view
+        moved = source + sample(flow, raster.surface, source, owner, linear, raster.edge_ratio)
+        known = depth > 0
+        # ŝ₃ = B⁻¹q̂ - ρ e scales 1/z' to 1/z.
+        q = jnp.asarray(pixel_grid(depth.shape[1], depth.shape[0]))
+        rho = jnp.where(known, 1 / jnp.where(known, depth, 1.0), 0.0)
+        s3 = apply(hom.backward, q)[2] - rho * hom.epipole[2]
+        rho_photo = rho / jnp.where(known, s3, 1.0)
+        landing = []
+        for position in (source, moved):
+            a, b, c = apply(hom.forward, position)
+            c = jnp.where(known, c + hom.shift[2] * rho_photo, 1.0)
+            landing.append(jnp.stack([a + hom.shift[0] * rho_photo, b + hom.shift[1] * rho_photo], -1) / c[..., None])
+        motion = jnp.where(known[..., None], landing[1] - landing[0], 0.0)
+        return fill_holes(motion, depth, raster.edge_ratio)[0]
+
+    return jax.lax.map(one, (raster.homographies, raster.source, raster.owner, raster.depth))
