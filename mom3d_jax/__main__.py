@@ -5,9 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import logging
+import logging
 
 from mom3d_jax import cli
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -74,7 +76,7 @@ def _synth(rest: list[str]) -> None:
     for seed in range(options.scenes):
         made = landscape(seed=seed, width=int(size[0]), height=int(size[1]))
         write_scene(options.out / made.name, made)
-        logging.info("%s", options.out / made.name)
+        log.info("%s", options.out / made.name)
 
 
 if __name__ == "__main__":

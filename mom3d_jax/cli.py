@@ -1,11 +1,12 @@
 """What the entry points share: flags, logging, and the line that a user sees when something is wrong."""
 
+import logging
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import flags, logging
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 PACKAGE = Path(__file__).resolve().parent
@@ -49,9 +50,11 @@ def fail(message: str) -> None:
 
 def guarded(action: Callable[[], None]) -> None:
     """Run an entry point: bad input ends with one line and code 2, anything unforeseen with its traceback."""
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(_Plain())
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain())
+    # Our own package only: the libraries below talk at length on INFO.
+    logging.getLogger("mom3d_jax").addHandler(handler)
+    logging.getLogger("mom3d_jax").setLevel(logging.INFO)
     try:
         action()
     except KeyboardInterrupt:
@@ -67,9 +70,10 @@ def guarded(action: Callable[[], None]) -> None:
         fail(str(error))
 
 
-class _Plain(logging.PythonFormatter):
+class _Plain(logging.Formatter):
     """Time, message; the level only where it is a warning or worse."""
 
-    def format(self, record: "logging.logging.LogRecord") -> str:
-        level = "" if record.levelno <= logging.logging.INFO else f"{record.levelname.lower()}: "
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         return f"{self.formatTime(record, '%H:%M:%S')} {level}{record.getMessage()}"

@@ -26,6 +26,9 @@ def default_config() -> ConfigDict:
     c.views.preset = "fov"  # fov, official
     c.views.min_coverage = 0.4  # views covered less are rejected
 
+    c.flow = ConfigDict()
+    c.flow.taper_width = 0.03  # widest fade at mask borders that moving content crosses, share of the width
+
     c.motion3d = ConfigDict()
     c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS or "module:attribute"
     c.motion3d.options = ConfigDict()

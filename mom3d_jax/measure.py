@@ -11,11 +11,12 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from mom3d_jax import metrics
+from mom3d_jax.cameras import project, select
 from mom3d_jax.deformation import gaussian_sets
 from mom3d_jax.gaussians import movable_rows
 from mom3d_jax.render import bucket, render_view
 from mom3d_jax.training import Frozen, Item, Pool, View, scene_gaussians, view_image
-from mom3d_jax.types import Array, Cameras
+from mom3d_jax.types import Array, Cameras, PointCloud, Views
 
 MAX_PSNR = 100.0
 """What equal images score, so that means stay finite."""
@@ -71,6 +72,22 @@ class Reach:
         views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
         cover = jnp.stack([v.alpha > 0 for v in views]).any(axis=0)
         return cover[..., None].astype(jnp.float32), jnp.max(jnp.stack([v.used.intersections for v in views]))
+
+
+def valid_share(cloud: PointCloud, views: Views) -> float:
+    """Share of the pixels hit by a visible point that are valid, over the accepted views.
+
+    A nearest-pixel splat, independent of how the views were drawn: it shows whether validity was bought with coverage.
+    """
+    hit = kept = 0
+    for v in np.flatnonzero(np.asarray(views.accepted)):
+        pixels, _ = project(select(views.cameras, v), np.asarray(cloud.points)[np.asarray(views.visible[v])])
+        column, row = np.floor(np.asarray(pixels)).astype(int).T
+        splat = np.zeros(np.shape(views.valid)[1:], bool)
+        splat[row.clip(0, splat.shape[0] - 1), column.clip(0, splat.shape[1] - 1)] = True
+        hit += int(splat.sum())
+        kept += int((splat & (np.asarray(views.valid[v]) > 0)).sum())
+    return kept / max(hit, 1)
 
 
 def optical_flow_error(

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from absl import logging
+import logging
 from ml_collections import ConfigDict
 
 from mom3d_jax import __version__, artifacts
 from mom3d_jax.stages import Job, fit, input_path, merge, motion, output, prepare
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,15 +38,15 @@ STAGES = (
     Stage("scene", prepare.scene, (), ("input", "size")),
     Stage("depth", prepare.depth, ("scene",), ("size",)),
     Stage("pointcloud", prepare.pointcloud, ("scene", "depth"), ("size", "pointcloud")),
-    Stage("views", prepare.views, ("scene", "depth", "pointcloud"), ("size", "views")),
-    Stage("flow", prepare.flow, ("scene", "pointcloud", "views"), ("size",)),
+    Stage("views", prepare.views, ("scene", "depth", "pointcloud"), ("size", "pointcloud", "views")),
+    Stage("flow", prepare.flow, ("scene", "depth", "pointcloud", "views"), ("size", "pointcloud", "flow")),
     Stage("motion3d", motion.motion3d, ("pointcloud", "views", "flow"), ("motion3d",)),
     Stage("animation", motion.animation, ("views", "motion3d"), ("time", "animation")),
     Stage(
         "stage1",
         fit.stage1,
         ("scene", "depth", "pointcloud", "views"),
-        ("seed", "devices", "size", "gaussians", "stage1", "render"),
+        ("seed", "devices", "size", "pointcloud", "gaussians", "stage1", "render"),
     ),
     Stage("displacements", fit.displacements, ("motion3d", "stage1"), ("time",)),
     Stage(
@@ -106,10 +108,10 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
         file = files[stage.name]
         notes = file.with_suffix(".json")
         if artifacts.exists(file, key) and notes.is_file():
-            logging.info("[%d/%d] %s: done before", number, len(names), stage.name)
+            log.info("[%d/%d] %s: done before", number, len(names), stage.name)
             record = json.loads(notes.read_text())
         else:
-            logging.info("[%d/%d] %s", number, len(names), stage.name)
+            log.info("[%d/%d] %s", number, len(names), stage.name)
             started = time.monotonic()
             job = Job(settings, workdir, source, key, figures)
             results[stage.name], new_figures = stage.run(job, *(result(n) for n in stage.needs))

@@ -4,8 +4,10 @@ import sys
 import time
 from types import TracebackType
 
-from absl import logging
+import logging
 from tqdm import tqdm
+
+log = logging.getLogger(__name__)
 
 LOG_EVERY = 15.0
 """Seconds between log lines where there is no terminal."""
@@ -41,6 +43,6 @@ class Progress:
         self._logged = now
         rate = (done - self._first) / max(now - self._started, 1e-9)
         left = (self._total - done) / rate if rate > 0 else float("inf")
-        logging.info(
+        log.info(
             "%s %d/%d, %.2f/s, %.0f s left%s", self._name, done, self._total, rate, left, f", {shown}" if shown else ""
         )

@@ -1,6 +1,6 @@
 """Pinhole cameras and the paths they follow."""
 
-from mom3d_jax.cameras.generation import generation_cameras, inner_outer_index
+from mom3d_jax.cameras.generation import generation_cameras, heldout_cameras, inner_outer_index
 from mom3d_jax.cameras.paths import PATHS, path_cameras
 from mom3d_jax.cameras.pinhole import (
     input_camera,
@@ -16,6 +16,7 @@ from mom3d_jax.cameras.pinhole import (
 __all__ = [
     "PATHS",
     "generation_cameras",
+    "heldout_cameras",
     "inner_outer_index",
     "input_camera",
     "path_cameras",

@@ -37,6 +37,29 @@ def inner_outer_index(outer: int, inner: int) -> int:
     return len(INNER) * outer + inner
 
 
+HELDOUT_DEGREES = ((3, 2), (3, -2), (-3, 2), (-3, -2), (0, 4), (0, -4))
+"""Orbit angles (a, b) of the poses between the generation views that nothing is trained on."""
+
+
+def _orbit(camera: Cameras, depth: Float[Array, "h w"]) -> tuple[float, float]:
+    """Radius of the orbits of a scene, and the share of their nominal angles that its near content allows."""
+    z = np.asarray(depth, np.float64)
+    radius = float(np.clip(np.median(z), 1.5, 20.0))
+    near = float(np.percentile(z, 5))
+    # On the orbit a point at depth z shifts by f · radius · sin(angle) · |1/z - 1/radius|.
+    shift = float(np.max(np.asarray(camera.focal))) * abs(radius / near - 1)
+    nominal = np.radians(OFFICIAL["orbit"])
+    allowed = np.arcsin(min(np.sin(nominal), 0.08 * camera.width / max(shift, 1e-9)))
+    return radius, float(allowed / nominal)
+
+
+def heldout_cameras(camera: Cameras, depth: Float[Array, "h w"]) -> Cameras:
+    """Six poses on the orbit of the generation views, at `HELDOUT_DEGREES` under the same cap of the baseline."""
+    radius, share = _orbit(camera, depth)
+    poses = [orbit_pose(*(share * np.radians(angles)), radius) for angles in HELDOUT_DEGREES]
+    return relative_to(camera, *(np.stack(part) for part in zip(*poses, strict=True)))
+
+
 def generation_cameras(camera: Cameras, depth: Float[Array, "h w"], preset: str = "fov") -> Cameras:
     """The 25 generation cameras of a scene.
 
@@ -57,12 +80,8 @@ def generation_cameras(camera: Cameras, depth: Float[Array, "h w"], preset: str 
     elif preset == "fov":
         yaw = 0.42 * 2 * np.arctan(camera.width / (2 * fx))
         pitch = 0.47 * 2 * np.arctan(camera.height / (2 * fy))
-        z = np.asarray(depth, np.float64)
-        radius = float(np.clip(np.median(z), 1.5, 20.0))
-        near = float(np.percentile(z, 5))
-        # On the orbit a point at depth z shifts by f · radius · sin(angle) · |1/z - 1/radius|.
-        shift = max(fx, fy) * abs(radius / near - 1)
-        orbit = float(np.arcsin(min(np.sin(np.radians(OFFICIAL["orbit"])), 0.08 * camera.width / max(shift, 1e-9))))
+        radius, share = _orbit(camera, depth)
+        orbit = share * np.radians(OFFICIAL["orbit"])
     else:
         raise ValueError(f"unknown view preset {preset!r}; known: fov, official")
     rotations, translations = [], []

@@ -14,7 +14,6 @@ def estimate_flow(
     views: Views,
     carried: Float[Array, "v h w 2"] | None = None,
     *,
-    weights: Float[Array, "v h w"] | None = None,
     sigma: float | None = None,
     input_view: int = 2,
 ) -> Flows:
@@ -25,7 +24,6 @@ def estimate_flow(
       views: masks and hints of the generation views.
       carried: flow of every view that was made elsewhere, px per frame (the scene's flow moved into the views, or one
         file per view). None interpolates each view's own hints.
-      weights: what the flow is multiplied by besides the mask, such as a `taper` moved into the views.
       sigma: width of the hint weights in px; None takes H / n for the scene's n hints. It is the same in all views:
         the official random width alone changes the speed by about 10 %.
       input_view: index of the view at the input pose.
@@ -57,8 +55,6 @@ def estimate_flow(
             raise ValueError(f"sigma={sigma} px is not a positive width")
         flow = np.asarray(_all_views(views.hints, masks, sigma))
         usable = np.asarray(views.hints.valid).any(1) & (masks > 0).any((1, 2))
-    if weights is not None:
-        flow = flow * np.asarray(weights, np.float32)[..., None]
     return Flows(flow=flow, weight=(usable & np.asarray(views.accepted)).astype(np.float32))
 
 

@@ -4,24 +4,21 @@ import dataclasses
 
 import jax
 import numpy as np
-from absl import logging
+import logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from mom3d_jax import measure, training
-from mom3d_jax.cameras import relative_to
-from mom3d_jax.cameras.generation import orbit_pose
+from mom3d_jax.cameras import heldout_cameras
 from mom3d_jax.deformation import Dynamics, initialize
 from mom3d_jax.gaussians import from_points
 from mom3d_jax.motion3d import displacements as integrate
 from mom3d_jax.render import bucket, choose_backend, needed_capacity, self_check
 from mom3d_jax.stages.job import Job
-from mom3d_jax.types import Cameras, Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
+from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
 from mom3d_jax.views import render_views
 
-HELDOUT_DEGREES = ((3, 2), (3, -2), (-3, 2), (-3, -2), (0, 4), (0, -4))
-"""(yaw, pitch) of the orbit poses that nothing is trained on."""
-
+log = logging.getLogger(__name__)
 
 def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) -> tuple[dict, dict]:
     """Fit the static scene to the generation views."""
@@ -39,7 +36,7 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     capacity = _capacity(start, views)
     state, report = _train(job, "stage1", c.stage1, view, start, {}, frozen, training.still_pool(views), mesh, capacity)
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
-    heldout = render_views(cloud, _heldout_cameras(camera, depth), scene, camera, min_coverage=0.0)
+    heldout = render_views(cloud, heldout_cameras(camera, depth.z), scene, camera, min_coverage=0.0, edge_ratio=c.pointcloud.edge_ratio)
     draw = measure.Drawer(view, state.params, frozen, mesh, report.capacity)
     train, unseen = (draw.psnr(training.still_pool(v)) for v in (views, heldout))
     figures = {
@@ -50,7 +47,7 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
         "train_psnr_valid": float(np.mean(train)),
         "train_psnr_valid_min": float(np.min(train)),
         "heldout_psnr_valid": float(np.mean(unseen)),
-        "valid_share": float(np.mean(np.asarray(views.valid)[np.asarray(views.accepted)])),
+        "valid_share": measure.valid_share(cloud, views),
         "intersections_capacity": report.capacity,
     }
     return {"gaussians": fitted, "pixel_size": pixel_size}, {"stage1": figures}
@@ -123,7 +120,7 @@ def _train(
     capacity: int,
 ) -> tuple[training.TrainState, training.FitReport]:
     check = self_check(view.backend)
-    logging.info("%s: %d images, %d device(s), rasterizer %s", name, len(pool), mesh.size, check)
+    log.info("%s: %d images, %d device(s), rasterizer %s", name, len(pool), mesh.size, check)
     optimizer = training.make_optimizer(settings.rates.to_dict(), settings.steps)
 
     def step_for(room: int):
@@ -149,9 +146,3 @@ def _train(
 def _capacity(start: Gaussians, views: Views) -> int:
     """Room for the fullest generation view with a quarter to grow."""
     return bucket(int(1.25 * int(jax.jit(needed_capacity)(start, views.cameras))))
-
-
-def _heldout_cameras(camera: Cameras, depth: Depth) -> Cameras:
-    radius = float(np.clip(np.median(depth.z), 1.5, 20.0))
-    poses = [orbit_pose(*np.radians(angles), radius) for angles in HELDOUT_DEGREES]
-    return relative_to(camera, *(np.stack(part) for part in zip(*poses, strict=True)))

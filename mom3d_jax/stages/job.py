@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
+import logging
 from ml_collections import ConfigDict
 
 from mom3d_jax.cameras import input_camera
 from mom3d_jax.synthetic import landscape, write_scene
 from mom3d_jax.types import Array, Cameras
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,7 @@ def input_path(config: ConfigDict, workdir: Path) -> Path:
     folder = workdir / "input" / "alpine_lake"
     # The annotation is written last, so that a folder which has it is complete.
     if not (folder / "image.json").is_file():
-        logging.info("rendering the bundled landscape into %s", folder)
+        log.info("rendering the bundled landscape into %s", folder)
         write_scene(folder, landscape(seed=0, width=512, height=288))
     return folder
 

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import logging
+import logging
 from jax.sharding import Sharding
 from orbax.checkpoint import v1 as ocp
 
 from mom3d_jax.training.state import TrainState
+
+log = logging.getLogger(__name__)
 
 
 def _flat(tree: Any) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class Checkpoints:
                     arrays = checkpointer.load(found.step, abstract)
                 except Exception as error:  # whatever is wrong with one checkpoint, the one before may be whole
                     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                    logging.warning("checkpoint %s cannot be read (%s); trying the one before", found.step, reason)
+                    log.warning("checkpoint %s cannot be read (%s); trying the one before", found.step, reason)
                     continue
                 return jax.tree.unflatten(jax.tree.structure(template), [arrays[k] for k in leaves])
         return None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from absl import logging
+import logging
 from jax.sharding import Mesh
 
 from mom3d_jax.progress import Progress
@@ -15,6 +15,8 @@ from mom3d_jax.training.pool import Pool
 from mom3d_jax.training.sharding import replicated
 from mom3d_jax.training.state import Frozen, TrainState
 from mom3d_jax.training.steps import StepReport
+
+log = logging.getLogger(__name__)
 
 CHUNK = 10
 """Steps dispatched before the host looks at their reports."""
@@ -73,7 +75,7 @@ def fit(
     frozen = jax.device_put(frozen, whole)
     start = done = int(state.step)
     if start:
-        logging.info("%s: going on from step %d of %d", name, start, steps)
+        log.info("%s: going on from step %d of %d", name, start, steps)
     losses: list[float] = []
     run = step_for(capacity)
     with Progress(name, total=steps, done=start) as progress:
@@ -91,7 +93,7 @@ def fit(
                 pending = [number for number, r in zip(pending, reports, strict=True) if not r.fits]
                 if pending:
                     capacity = bucket(int(max(r.intersections for r in reports)))
-                    logging.info("%s: views need more intersections; capacity is now %d", name, capacity)
+                    log.info("%s: views need more intersections; capacity is now %d", name, capacity)
                     run = step_for(capacity)
             if int(state.skipped) - skipped_before == finished:
                 raise FloatingPointError(
@@ -102,5 +104,5 @@ def fit(
             if before // checkpoint_every != done // checkpoint_every or done == steps:
                 checkpoints.save(state, key)
     if int(state.skipped):
-        logging.warning("%s: %d of %d steps were skipped as not finite", name, int(state.skipped), steps)
+        log.warning("%s: %d of %d steps were skipped as not finite", name, int(state.skipped), steps)
     return state, FitReport(done, start, int(state.skipped), capacity, losses)
