@@ -1,6 +1,6 @@
 """The bundled landscape, start to end.
 
-    python train.py --config=configs/demo.py --workdir=out/demo
+python train.py --config=configs/demo.py --workdir=out/demo
 """
 
 from mom3d_jax.config import default_config

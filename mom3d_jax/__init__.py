@@ -11,5 +11,8 @@ __version__ = "0.1.0"
 # In a plain checkout the kernels lie beside this package, in a wheel inside it. Only a sibling that says it is
 # ours is taken, so that an unrelated top-level `kernels` package is never picked up.
 _checkout = Path(__file__).resolve().parent.parent
-if not (Path(__file__).resolve().parent / "kernels").is_dir() and (_checkout / "kernels" / "MOM3D_JAX_KERNELS").is_file():
+if (
+    not (Path(__file__).resolve().parent / "kernels").is_dir()
+    and (_checkout / "kernels" / "MOM3D_JAX_KERNELS").is_file()
+):
     __path__.append(str(_checkout))

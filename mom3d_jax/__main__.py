@@ -1,11 +1,10 @@
 """Single stages and tools: `python -m mom3d_jax --help`."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import logging
 
 from mom3d_jax import cli
 

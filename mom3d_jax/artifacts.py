@@ -48,7 +48,7 @@ def save(path: Path, tree: Any, key: str) -> None:
     arrays: dict[str, np.ndarray] = {}
     layout = _describe(tree, "", arrays)
     with replacing(path) as draft, draft.open("wb") as file:
-        np.savez(file, __layout__=np.array(json.dumps({"key": key, "tree": layout})), **arrays)
+        np.savez(file, allow_pickle=False, __layout__=np.array(json.dumps({"key": key, "tree": layout})), **arrays)
 
 
 def exists(path: Path, key: str) -> bool:

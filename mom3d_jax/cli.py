@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -42,7 +43,7 @@ def job() -> tuple[ConfigDict, Path, bool]:
     return config, Path(WORKDIR.value), FORCE.value
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """End the process with one line and code 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)

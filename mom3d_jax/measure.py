@@ -1,6 +1,7 @@
 """The figures of a run that need renderings: PSNR on pools, stillness, motion against what was asked for, loop."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import cv2
@@ -68,7 +69,7 @@ class Reach:
     def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
         """Cover [h, w, 1] and the intersections it took."""
         movable = movable_rows(scene_gaussians(params, frozen))
-        sets, _ = gaussian_sets(movable, frozen.dynamics, params["residual"], item.frame, self.field)
+        sets, _ = gaussian_sets(movable, frozen.moving(), params["residual"], item.frame, self.field)
         views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
         cover = jnp.stack([v.alpha > 0 for v in views]).any(axis=0)
         return cover[..., None].astype(jnp.float32), jnp.max(jnp.stack([v.used.intersections for v in views]))
@@ -81,7 +82,7 @@ def valid_share(cloud: PointCloud, views: Views) -> float:
     """
     hit = kept = 0
     for v in np.flatnonzero(np.asarray(views.accepted)):
-        pixels, _ = project(select(views.cameras, v), np.asarray(cloud.points)[np.asarray(views.visible[v])])
+        pixels, _ = project(select(views.cameras, int(v)), np.asarray(cloud.points)[np.asarray(views.visible[v])])
         column, row = np.floor(np.asarray(pixels)).astype(int).T
         splat = np.zeros(np.shape(views.valid)[1:], bool)
         splat[row.clip(0, splat.shape[0] - 1), column.clip(0, splat.shape[1] - 1)] = True
@@ -111,10 +112,10 @@ def optical_flow_error(
     if not inside.any():
         return float("nan")
     grey = [cv2.cvtColor(_to_bytes(f), cv2.COLOR_RGB2GRAY) for f in np.asarray(frames)]
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     errors = [
-        np.linalg.norm(dis.calc(a, b, None) - np.asarray(flow), axis=-1)[inside].mean()
-        for a, b in zip(grey, grey[1:], strict=False)
+        np.linalg.norm(dis.calc(a, b, np.zeros((*a.shape, 2), np.float32)) - np.asarray(flow), axis=-1)[inside].mean()
+        for a, b in itertools.pairwise(grey)
     ]
     return float(np.mean(errors))
 

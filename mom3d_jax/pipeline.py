@@ -8,12 +8,12 @@ that depend on it and no others.
 
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import logging
 from ml_collections import ConfigDict
 
 from mom3d_jax import __version__, artifacts

@@ -1,10 +1,10 @@
 """Progress of long work: a bar with rate and time left on a terminal, a log line now and then elsewhere."""
 
+import logging
 import sys
 import time
 from types import TracebackType
 
-import logging
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)

@@ -56,7 +56,7 @@ def _orbit(camera: Cameras, depth: Float[Array, "h w"]) -> tuple[float, float]:
 def heldout_cameras(camera: Cameras, depth: Float[Array, "h w"]) -> Cameras:
     """Six poses on the orbit of the generation views, at `HELDOUT_DEGREES` under the same cap of the baseline."""
     radius, share = _orbit(camera, depth)
-    poses = [orbit_pose(*(share * np.radians(angles)), radius) for angles in HELDOUT_DEGREES]
+    poses = [orbit_pose(share * np.radians(a), share * np.radians(b), radius) for a, b in HELDOUT_DEGREES]
     return relative_to(camera, *(np.stack(part) for part in zip(*poses, strict=True)))
 
 

@@ -24,10 +24,10 @@ def input_camera(width: int, height: int, focal: float | tuple[float, float] | N
     Raises:
       ValueError: a size or focal length that is not positive.
     """
-    fx, fy = (focal, focal) if np.isscalar(focal) else focal if focal is not None else (max(width, height),) * 2
+    fx, fy = np.broadcast_to(np.asarray(max(width, height) if focal is None else focal, np.float64), 2)
     if width <= 0 or height <= 0:
         raise ValueError(f"image size {width}x{height} is not positive")
-    if not (np.isfinite([fx, fy]).all() and fx > 0 and fy > 0):  # type: ignore[operator]
+    if not (np.isfinite([fx, fy]).all() and fx > 0 and fy > 0):
         raise ValueError(f"focal length ({fx}, {fy}) px is not positive and finite")
     return Cameras(
         rotation=np.eye(3, dtype=np.float32),
@@ -69,9 +69,7 @@ def to_camera(camera: Cameras, points: Float[Array, "*n 3"]) -> Float[jax.Array,
     return moved + jnp.broadcast_to(t, moved.shape)
 
 
-def project(
-    camera: Cameras, points: Float[Array, "*n 3"]
-) -> tuple[Float[jax.Array, "*n 2"], Float[jax.Array, "*n"]]:
+def project(camera: Cameras, points: Float[Array, "*n 3"]) -> tuple[Float[jax.Array, "*n 2"], Float[jax.Array, "*n"]]:
     """Pixel position and z of world points in one camera.
 
     Points with z = 0 give non-finite pixels and points behind the camera a mirrored one: look at z before using them.
@@ -82,9 +80,7 @@ def project(
     return focal * x[..., :2] / z[..., None] + centre, z
 
 
-def unproject(
-    camera: Cameras, pixels: Float[Array, "*n 2"], z: Float[Array, "*n"]
-) -> Float[jax.Array, "*n 3"]:
+def unproject(camera: Cameras, pixels: Float[Array, "*n 2"], z: Float[Array, "*n"]) -> Float[jax.Array, "*n 3"]:
     """World points at depth z behind the pixels of one camera; the inverse of `project`."""
     pixels, z = jnp.asarray(pixels), jnp.asarray(z)
     focal, centre = (jnp.broadcast_to(jnp.asarray(a), pixels.shape) for a in (camera.focal, camera.centre))
@@ -99,9 +95,7 @@ def pixel_grid(width: int, height: int) -> Float[np.ndarray, "h w 2"]:
     return np.stack([x, y], axis=-1)
 
 
-def pixel_index(
-    pixels: Float[Array, "*n 2"], width: int, height: int
-) -> tuple[Int[jax.Array, "*n"], jax.Array]:
+def pixel_index(pixels: Float[Array, "*n 2"], width: int, height: int) -> tuple[Int[jax.Array, "*n"], jax.Array]:
     """Row-major index of the pixel that each position falls into (clipped), and whether it lies in the image."""
     p = jnp.asarray(pixels)
     inside = (p[..., 0] >= 0) & (p[..., 0] < width) & (p[..., 1] >= 0) & (p[..., 1] < height)

@@ -15,7 +15,7 @@ from jaxtyping import Array as JaxArray
 from jaxtyping import Float
 
 from mom3d_jax.deformation.fields import FIELDS, Copy, ramp
-from mom3d_jax.deformation.residuals import RESIDUALS, Residual
+from mom3d_jax.deformation.residuals import RESIDUALS, Delta, Residual
 from mom3d_jax.gaussians import concatenate, fade, movable_rows, rest_rows
 from mom3d_jax.types import Array, Displacements, Gaussians, pytree, static
 
@@ -28,12 +28,10 @@ class Dynamics:
     """What makes a scene move, apart from its Gaussians."""
 
     displacements: Displacements
-    origin: Float[Array, "m 3"]
-    """Positions that the displacements were integrated from; the residual is looked up there."""
+    where: Float[Array, "m 3"]
+    """Where the residual is looked up: undisplaced positions in perspective coordinates, scaled to [-1, 1]³."""
     pixel_size: Float[Array, " m"]
     """World units per px of the input view at each Gaussian's depth, the unit of the residual's translation."""
-    bounds: Float[Array, "2 3"]
-    """Box around the residual's input coordinates."""
     period: int = static()
     """T, frames of a clip."""
     crossfade: float = static()
@@ -76,14 +74,10 @@ def initialize(
     if displacements.forward.shape[1] != m:
         raise ValueError(f"a displacement table of {displacements.forward.shape[1]} rows for {m} movable Gaussians")
     model = RESIDUALS[residual](**(residual_options or {}))
-    origin = np.asarray(gaussians.means[:m])
-    coordinates = np.asarray(perspective_coordinates(origin))
-    bounds = np.stack([coordinates.min(0), coordinates.max(0)]) if m else np.array([[0.0] * 3, [1.0] * 3])
     dynamics = Dynamics(
         displacements=displacements,
-        origin=origin,
+        where=_look_up_coordinates(np.asarray(gaussians.means[:m])),
         pixel_size=np.asarray(pixel_size[:m]),
-        bounds=bounds.astype(np.float32),
         period=displacements.forward.shape[0] - 1,
         crossfade=crossfade,
         residual=model,
@@ -91,34 +85,36 @@ def initialize(
     return dynamics, model.init(key)
 
 
-def perspective_coordinates(points: Float[Array, "n 3"]) -> Float[jax.Array, "n 3"]:
-    """(x/z, y/z, log z) in the input camera: a landscape's points fill this box evenly, unlike one in x, y, z."""
-    p = jnp.asarray(points)
-    z = jnp.maximum(p[:, 2], 1e-6)
-    return jnp.stack([p[:, 0] / z, p[:, 1] / z, jnp.log(z)], axis=-1)
+def _look_up_coordinates(points: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "m 3"]:
+    """(x/z, y/z, log z) in the input camera, scaled to [-1, 1]: a landscape fills this box evenly, not one in xyz."""
+    z = np.maximum(points[:, 2:], 1e-6)
+    box = np.concatenate([points[:, :2] / z, np.log(z)], axis=1)
+    if len(box) == 0:
+        return box
+    low, high = box.min(axis=0), box.max(axis=0)
+    return (2 * (box - low) / np.maximum(high - low, 1e-6) - 1).astype(np.float32)
 
 
-def _moved(gaussians: Gaussians, dynamics: Dynamics, params: dict, copy: Copy) -> Gaussians:
-    """One copy of the movable rows."""
-    steps = jnp.round(jnp.abs(copy.elapsed)).astype(jnp.int32)
-    table = dynamics.displacements
-    displacement = jnp.where(
-        copy.elapsed >= 0, jnp.asarray(table.forward)[steps], jnp.asarray(table.backward)[steps]
-    )
-    low, high = jnp.asarray(dynamics.bounds)
-    box = perspective_coordinates(dynamics.origin)
-    span = jnp.maximum(high - low, 1e-6)
-    where = jnp.clip(2 * (box - low[None]) / span[None] - 1, -1.0, 1.0)
-    delta = dynamics.residual.apply(params, where, copy.elapsed / dynamics.period)
-    gate = ramp(copy.elapsed)
-    moved = dataclasses.replace(
+def _moved(
+    gaussians: Gaussians, dynamics: Dynamics, delta: Delta, elapsed: Float[jax.Array, ""], forward: bool
+) -> Gaussians:
+    """The movable Gaussians after `elapsed` frames (negative: against the motion)."""
+    table = dynamics.displacements.forward if forward else dynamics.displacements.backward
+    displacement = jnp.asarray(table)[jnp.round(jnp.abs(elapsed)).astype(jnp.int32)]
+    gate = ramp(elapsed)
+    return dataclasses.replace(
         gaussians,
         means=gaussians.means + displacement + gate * delta.pixels * jnp.asarray(dynamics.pixel_size)[:, None],
         log_scales=gaussians.log_scales + gate * delta.log_scales,
         quaternions=gaussians.quaternions + gate * delta.quaternions,
         opacity_logits=gaussians.opacity_logits + gate * delta.opacity_logits,
-        sh=gaussians.sh.at[:, 0].add(gate * delta.sh_dc),
+        sh=jnp.asarray(gaussians.sh).at[:, 0].add(gate * delta.sh_dc),
+        movable=0,
     )
+
+
+def _placed(moved: Gaussians, copy: Copy) -> Gaussians:
+    """A copy where the field wants it."""
     if copy.rear:
         # Scaling about the input camera keeps the copy where it was in the photo.
         moved = dataclasses.replace(moved, means=REAR * moved.means, log_scales=moved.log_scales + np.log(REAR))
@@ -126,7 +122,7 @@ def _moved(gaussians: Gaussians, dynamics: Dynamics, params: dict, copy: Copy) -
 
 
 def gaussian_sets(
-    gaussians: Gaussians, dynamics: Dynamics, params: dict, frame: Float[Array, ""], field: str = "fill"
+    gaussians: Gaussians, dynamics: Dynamics, params: dict, frame: float | Float[Array, ""], field: str = "fill"
 ) -> tuple[list[Gaussians], list[Float[Array, ""] | None]]:
     """The scene at a frame.
 
@@ -148,10 +144,18 @@ def gaussian_sets(
     frame = jnp.asarray(frame, jnp.float32)
     gaussians = jax.tree.map(jnp.asarray, gaussians)
     movable, rest = movable_rows(gaussians), rest_rows(gaussians)
+    copy_sets = FIELDS[field](frame, dynamics.period, dynamics.crossfade)
+    # All fields move the Gaussians in two ways at most; each is computed once.
+    ways = sorted({copy.forward for copies, _ in copy_sets for copy in copies})
+    elapsed = [frame if forward else frame - dynamics.period for forward in ways]
+    deltas = dynamics.residual.apply(params, dynamics.where, jnp.stack(elapsed) / dynamics.period)
+    moved = {
+        forward: _moved(movable, dynamics, jax.tree.map(lambda d, k=k: d[k], deltas), elapsed[k], forward)
+        for k, forward in enumerate(ways)
+    }
     sets, weights = [], []
-    for copy_set in FIELDS[field](frame, dynamics.period, dynamics.crossfade):
-        copies = [_moved(movable, dynamics, params, copy) for copy in copy_set.copies]
-        copies = [dataclasses.replace(copy, movable=0) for copy in copies]
-        sets.append(concatenate(copies[0], rest, *copies[1:]))
-        weights.append(copy_set.weight)
+    for copies, weight in copy_sets:
+        front, *rear = (_placed(moved[copy.forward], copy) for copy in copies)
+        sets.append(concatenate(front, rest, *rear))
+        weights.append(weight)
     return sets, weights

@@ -27,16 +27,16 @@ RAMP = 4.0
 class Copy(NamedTuple):
     """One copy of the movable Gaussians."""
 
-    elapsed: Float[Array, ""]
-    """Whole frames that the copy has moved: positive along the motion, negative against it."""
-    opacity: Float[Array, ""] | None
-    """Factor on its opacity, None for 1."""
+    forward: bool
+    """Moved n frames along the motion, or T - n frames against it."""
     rear: bool
     """Whether it lies 1 % farther away."""
+    opacity: Float[Array, ""] | None
+    """Factor on its opacity, None for 1."""
 
 
 class CopySet(NamedTuple):
-    """The copies of one complete set, and the weight of its image."""
+    """The copies of one complete set, the one in front first, and the weight of its image."""
 
     copies: tuple[Copy, ...]
     weight: Float[Array, ""] | None
@@ -48,26 +48,24 @@ def ramp(elapsed: Float[Array, ""]) -> Float[jax.Array, ""]:
     return jnp.minimum(jnp.abs(elapsed) / RAMP, 1.0)
 
 
-def _set(front: jax.Array, rear: jax.Array, weight: jax.Array | None) -> CopySet:
-    return CopySet((Copy(front, None, False), Copy(rear, ramp(front), True)), weight)
-
-
 def fill(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
-    """Forward in front, backward behind. `crossfade` is not used."""
-    del crossfade
-    return (_set(frame, frame - period, None),)
+    """Forward in front, backward behind. Takes no `period` and no `crossfade`."""
+    del period, crossfade
+    return (CopySet((Copy(True, False, None), Copy(False, True, ramp(frame))), None),)
 
 
 def loop(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
     """`fill`, blended into its mirror image at the end of the period; `frame` runs from 0 to `period` inclusive."""
     weight = jnp.clip((period - frame) / (crossfade * period), 0.0, 1.0)
-    return _set(frame, frame - period, weight), _set(frame - period, frame, 1 - weight)
+    (ahead,) = fill(frame, period, crossfade)
+    mirrored = (Copy(False, False, None), Copy(True, True, ramp(period - frame)))
+    return ahead._replace(weight=weight), CopySet(mirrored, 1 - weight)
 
 
 def one_sided(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
-    """Forward only. `period` and `crossfade` are not used."""
-    del period, crossfade
-    return (CopySet((Copy(frame, None, False),), None),)
+    """Forward only. Takes no arguments."""
+    del frame, period, crossfade
+    return (CopySet((Copy(True, False, None),), None),)
 
 
 FIELDS: dict[str, Callable[[Float[Array, ""], int, float], tuple[CopySet, ...]]] = {
@@ -77,14 +75,12 @@ FIELDS: dict[str, Callable[[Float[Array, ""], int, float], tuple[CopySet, ...]]]
 }
 
 
-def blend(
-    images: list[Float[Array, "*shape"]], weights: list[Float[Array, ""] | None]
-) -> Float[jax.Array, "*shape"]:
+def blend(images: list[Float[Array, "*shape"]], weights: list[Float[Array, ""] | None]) -> Float[jax.Array, "*shape"]:
     """The image of a field from the images of its sets.
 
     Equal pixels stay equal to the bit, and so does the whole image where one of the two weights is 0.
     """
     if len(images) == 1:
         return jnp.asarray(images[0])
-    front, back, w = jnp.asarray(images[0]), jnp.asarray(images[1]), weights[0]
-    return jnp.where(jnp.asarray(w) >= 1, front, back + w * (front - back))
+    front, back, w = jnp.asarray(images[0]), jnp.asarray(images[1]), jnp.asarray(weights[0])
+    return jnp.where(w >= 1, front, back + w * (front - back))

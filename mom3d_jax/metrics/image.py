@@ -48,17 +48,23 @@ def _window(size: int = 11, sigma: float = 1.5) -> np.ndarray:
     return (g / g.sum()).astype(np.float32)
 
 
-def _blur(a: Float[jax.Array, "*b h w c"], padding: str) -> Float[jax.Array, "*b i j c"]:
-    """Separable 11 x 11 Gaussian over rows and columns, as a sum of shifted copies."""
+def _band(length: int, padding: str) -> Float[np.ndarray, "i h"]:
+    """The matrix that blurs an axis: row i holds the window around position i (+ 5 for "valid")."""
     window = _window()
     half = len(window) // 2
-    for axis in (a.ndim - 3, a.ndim - 2):
-        if padding == "same":
-            a = jnp.pad(a, [(half, half) if i == axis else (0, 0) for i in range(a.ndim)])
-        length = a.shape[axis] - 2 * half
-        taps = (g * jax.lax.slice_in_dim(a, k, k + length, axis=axis) for k, g in enumerate(window))
-        a = sum(taps, start=jnp.zeros((), a.dtype))
-    return a
+    full = sum(np.eye(length, k=k - half, dtype=np.float32) * g for k, g in enumerate(window))
+    return full if padding == "same" else full[half : length - half]
+
+
+def _blur(a: Float[jax.Array, "*b h w c"], padding: str) -> Float[jax.Array, "*b i j c"]:
+    """Separable 11 x 11 Gaussian over rows and columns.
+
+    As two products with banded matrices: measured 4 to 5 times faster on a CPU than shifted sums, 10 times faster
+    than a convolution, and what matrix units are made for.
+    """
+    rows, columns = (_band(n, padding) for n in a.shape[-3:-1])
+    a = jnp.einsum("ih,...hwc->...iwc", rows, a, precision=jax.lax.Precision.HIGHEST)
+    return jnp.einsum("jw,...iwc->...ijc", columns, a, precision=jax.lax.Precision.HIGHEST)
 
 
 @partial(jax.jit, static_argnames="padding")

@@ -1,4 +1,4 @@
-"""View-dependent colour from real spherical harmonics up to degree 3, in the sign convention of 3D Gaussian splatting."""
+"""View-dependent colour: real spherical harmonics up to degree 3, signs as in 3D Gaussian splatting."""
 
 import jax
 import jax.numpy as jnp

@@ -52,9 +52,7 @@ def render_view(
     )
 
 
-def over_views(
-    function: Callable[[Any, Any], Any], shared: Any, per_view: Any, *, mesh: Mesh | None = None
-) -> Any:
+def over_views(function: Callable[[Any, Any], Any], shared: Any, per_view: Any, *, mesh: Mesh | None = None) -> Any:
     """Map `function(shared, item)` over the leading axis of `per_view`, sharded over the mesh's `data` axis if any.
 
     Views run one after the other on their device: a rasterizer's loops have data-dependent lengths, which a vmap

@@ -1,10 +1,11 @@
 """The two training stages and the displacement table between them (paper §3.3)."""
 
 import dataclasses
+import logging
+from collections.abc import Callable
 
 import jax
 import numpy as np
-import logging
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -19,6 +20,7 @@ from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud,
 from mom3d_jax.views import render_views
 
 log = logging.getLogger(__name__)
+
 
 def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) -> tuple[dict, dict]:
     """Fit the static scene to the generation views."""
@@ -36,7 +38,9 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     capacity = _capacity(start, views)
     state, report = _train(job, "stage1", c.stage1, view, start, {}, frozen, training.still_pool(views), mesh, capacity)
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
-    heldout = render_views(cloud, heldout_cameras(camera, depth.z), scene, camera, min_coverage=0.0, edge_ratio=c.pointcloud.edge_ratio)
+    heldout = render_views(
+        cloud, heldout_cameras(camera, depth.z), scene, camera, min_coverage=0.0, edge_ratio=c.pointcloud.edge_ratio
+    )
     draw = measure.Drawer(view, state.params, frozen, mesh, report.capacity)
     train, unseen = (draw.psnr(training.still_pool(v)) for v in (views, heldout))
     figures = {
@@ -60,9 +64,7 @@ def displacements(job: Job, scene_flow: SceneFlow, static: dict) -> tuple[Displa
     return table, {}
 
 
-def stage2(
-    job: Job, views: Views, frames: Frames, static: dict, table: Displacements
-) -> tuple[dict, dict]:
+def stage2(job: Job, views: Views, frames: Frames, static: dict, table: Displacements) -> tuple[dict, dict]:
     """Fit the moving scene to the videos of the sampled views."""
     c, mesh = job.config, training.make_mesh(job.config.devices)
     start: Gaussians = static["gaussians"]
@@ -123,7 +125,7 @@ def _train(
     log.info("%s: %d images, %d device(s), rasterizer %s", name, len(pool), mesh.size, check)
     optimizer = training.make_optimizer(settings.rates.to_dict(), settings.steps)
 
-    def step_for(room: int):
+    def step_for(room: int) -> Callable:
         return training.make_step(view, optimizer, mesh, capacity=room, ssim_weight=settings.ssim_weight)
 
     return training.fit(

@@ -1,11 +1,11 @@
 """What every stage is told."""
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import logging
 from ml_collections import ConfigDict
 
 from mom3d_jax.cameras import input_camera

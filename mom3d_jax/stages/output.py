@@ -48,7 +48,7 @@ def videos(
     with Progress("videos", total=len(c.render.paths) * c.render.frames) as progress:
         for number, name in enumerate(c.render.paths):
             path = path_cameras(camera, name, c.render.frames)
-            clip = []
+            clip: list[np.ndarray] = []
             for image in drawers[c.time.field].along(path, _frames_of(c)):
                 clip.append(_to_bytes(image))
                 progress.update(number * c.render.frames + len(clip))
@@ -73,8 +73,8 @@ def videos(
     }
     sampled = np.asarray(frames.views).tolist()
     if INPUT_VIEW in sampled:
-        clip = np.asarray(frames.images[sampled.index(INPUT_VIEW)])
-        figures["motion_epe_px_animator"] = measure.optical_flow_error(clip, asked, mask)
+        animated = np.asarray(frames.images[sampled.index(INPUT_VIEW)])
+        figures["motion_epe_px_animator"] = measure.optical_flow_error(animated, asked, mask)
     return shown, {"video": figures}
 
 
@@ -101,9 +101,8 @@ def export(
         camera=job.camera(scene.image),
         times=np.arange(c.time.frames) / c.time.frames,
         extra={
-            "origin": dynamics.origin,
-            "pixel_size": dynamics.pixel_size,
-            "bounds": dynamics.bounds,
+            "where": np.asarray(dynamics.where),
+            "pixel_size": np.asarray(dynamics.pixel_size),
             **{f"residual.{name}": leaf for name, leaf in flatten_dict(dynamic["residual"], sep=".").items()},
         },
         notes={"field": c.time.field, "crossfade": c.time.crossfade, "deformation": c.deformation.to_dict()},

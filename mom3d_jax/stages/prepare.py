@@ -1,8 +1,9 @@
 """From files to the photo seen from all sides, with its flow: paper §3.1 and §3.2."""
 
-import numpy as np
 import dataclasses
 import logging
+
+import numpy as np
 
 from mom3d_jax.cameras import generation_cameras
 from mom3d_jax.cameras.generation import INPUT_VIEW

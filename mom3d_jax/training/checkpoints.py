@@ -1,10 +1,10 @@
 """Checkpoints of a stage in Orbax's format: a flat dict of arrays named by their place in the state."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import jax
-import logging
 from jax.sharding import Sharding
 from orbax.checkpoint import v1 as ocp
 

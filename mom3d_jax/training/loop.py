@@ -1,11 +1,11 @@
 """The training loop: batches, capacity, checkpoints, progress."""
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
-import logging
 from jax.sharding import Mesh
 
 from mom3d_jax.progress import Progress

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -47,7 +48,9 @@ class Pool:
         Items come in random order without replacement, a new order each epoch.
         """
         numbers = step * size + np.arange(size)
-        orders = {e: np.random.default_rng([seed, e]).permutation(len(self)) for e in set(numbers // len(self))}
+        orders = {
+            e: np.random.default_rng([seed, e]).permutation(len(self)) for e in set((numbers // len(self)).tolist())
+        }
         index = np.array([orders[n // len(self)][n % len(self)] for n in numbers])
         return self.items(index)
 
@@ -93,14 +96,10 @@ def video_pool(views: Views, frames: Frames) -> Pool:
     sampled, length = np.asarray(frames.images).shape[:2]
     moving = np.asarray(frames.images)[:, 1:]
     cameras = select(views.cameras, np.asarray(frames.views))
-    every = [np.concatenate([getattr(stills.cameras, f), getattr(cameras, f)]) for f in _CAMERA_ARRAYS]
     return Pool(
-        cameras=dataclasses.replace(stills.cameras, **dict(zip(_CAMERA_ARRAYS, every, strict=True))),
+        cameras=jax.tree.map(lambda *a: np.concatenate(a), stills.cameras, cameras),
         view=np.concatenate([stills.view, len(stills) + np.repeat(np.arange(sampled), length - 1)]),
         frame=np.concatenate([stills.frame, np.tile(np.arange(1, length), sampled)]),
         images=np.concatenate([stills.images, moving.reshape(-1, *moving.shape[2:])]),
         valid=np.concatenate([stills.valid, np.asarray(frames.valid)]),
     )
-
-
-_CAMERA_ARRAYS = ("rotation", "translation", "focal", "centre")

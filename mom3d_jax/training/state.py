@@ -38,10 +38,14 @@ class Frozen:
     """None in stage 1."""
     movable: int = static()
 
+    def moving(self) -> Dynamics:
+        """The dynamics of a scene that has them."""
+        if self.dynamics is None:
+            raise ValueError("this scene was not set in motion: it has no dynamics")
+        return self.dynamics
 
-def new_state(
-    gaussians: Gaussians, residual_params: dict, optimizer: optax.GradientTransformation
-) -> TrainState:
+
+def new_state(gaussians: Gaussians, residual_params: dict, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first step."""
     params = {
         "gaussians": {name: jnp.asarray(getattr(gaussians, name)) for name in TRAINED},
@@ -55,5 +59,3 @@ def new_state(
 def scene_gaussians(params: dict, frozen: Frozen) -> Gaussians:
     """The Gaussians that the parameters describe."""
     return Gaussians(**params["gaussians"], alive=frozen.alive, movable=frozen.movable)
-
-

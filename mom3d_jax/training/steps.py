@@ -21,7 +21,12 @@ from mom3d_jax.training.state import Frozen, TrainState, scene_gaussians
 class View(Protocol):
     """How a view is drawn; hashable, so that a step is compiled once for it."""
 
-    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
+    @property
+    def backend(self) -> str | None:
+        """Rasterizer backend."""
+        ...
+
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int, /) -> tuple[jax.Array, jax.Array]:
         """Image [h, w, c] and the number of intersections that it took."""
         ...
 
@@ -48,7 +53,7 @@ class DynamicView:
     def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
         """Image [h, w, 3] and the largest number of intersections that any set took."""
         gaussians = scene_gaussians(params, frozen)
-        sets, weights = gaussian_sets(gaussians, frozen.dynamics, params["residual"], item.frame, self.field)
+        sets, weights = gaussian_sets(gaussians, frozen.moving(), params["residual"], item.frame, self.field)
         views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
         most = jnp.max(jnp.stack([v.used.intersections for v in views]))
         return blend([v.color for v in views], weights), most
@@ -80,7 +85,8 @@ def make_step(
     """
 
     def view_loss(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, jax.Array]:
-        image, intersections = view(*shared, item, capacity)
+        params, frozen = shared
+        image, intersections = view(params, frozen, item, capacity)
         return photometric(image, item.image, item.valid, ssim_weight), intersections
 
     def objective(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, jax.Array]:
@@ -114,7 +120,11 @@ def view_image(view: View, mesh: Mesh, capacity: int) -> Callable[[dict, Frozen,
     """A jitted function that draws a batch: images [b, h, w, 3] and the intersections that each took [b]."""
 
     def draw(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, jax.Array]:
-        return over_views(lambda shared, item: view(*shared, item, capacity), (params, frozen), batch, mesh=mesh)
+        def one(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, jax.Array]:
+            params, frozen = shared
+            return view(params, frozen, item, capacity)
+
+        return over_views(one, (params, frozen), batch, mesh=mesh)
 
     whole, split = replicated(mesh), split_over_data(mesh)
     return jax.jit(draw, in_shardings=(whole, whole, split), out_shardings=whole)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mom3d_jax import deformation, gaussians, render
+from mom3d_jax import deformation, render
 from mom3d_jax.cameras import input_camera, project
 from mom3d_jax.deformation import FIELDS, RESIDUALS, blend, gaussian_sets
 from mom3d_jax.types import Displacements, Gaussians

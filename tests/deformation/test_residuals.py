@@ -22,23 +22,26 @@ def perturbed(model):
 
 
 def test_untrained_is_exactly_zero(model):
-    delta = model.apply(model.init(jax.random.key(0)), WHERE, jnp.float32(0.4))
+    delta = model.apply(model.init(jax.random.key(0)), WHERE, jnp.float32([0.4, -1.0]))
     for part in delta:
-        assert part.shape[0] == len(WHERE)
+        assert part.shape[:2] == (2, len(WHERE))
         np.testing.assert_array_equal(part, 0)
 
 
-def test_jit_equals_eager_and_vmap_over_time_equals_the_loop(model):
+def test_jit_equals_eager_and_times_together_and_vmap_equal_the_loop(model):
     params, times = perturbed(model), jnp.linspace(-1, 1, 5)
-    eager = [model.apply(params, WHERE, t) for t in times]
-    together = jax.jit(jax.vmap(model.apply, in_axes=(None, None, 0)))(params, WHERE, times)
-    for k, one in enumerate(eager):
-        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-4, atol=1e-6), together, one)
+    together = jax.jit(model.apply)(params, WHERE, times)
+    mapped = jax.jit(jax.vmap(model.apply, in_axes=(None, None, 0)))(params, WHERE, times[:, None])
+    for k, t in enumerate(times):
+        alone = model.apply(params, WHERE, t[None])
+        for a, b, c in zip(together, mapped, alone, strict=True):
+            np.testing.assert_allclose(a[k], c[0], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(b[k], c, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_are_finite_and_regularizers_are_scalars(model):
     def loss(params):
-        delta = model.apply(params, WHERE, jnp.float32(-0.3))
+        delta = model.apply(params, WHERE, jnp.float32([-0.3]))
         return sum(jnp.sum(d**2) for d in delta) + sum(model.regularize(params).values(), jnp.float32(0))
 
     gradient = jax.grad(loss)(perturbed(model))
@@ -49,7 +52,7 @@ def test_gradients_are_finite_and_regularizers_are_scalars(model):
 def test_hexplane_depends_on_place_and_time():
     model = HexPlaneResidual(**OPTIONS["hexplane"])
     params = perturbed(model)
-    a, b = (model.apply(params, WHERE, jnp.float32(t)).pixels for t in (-0.5, 0.5))
+    a, b = model.apply(params, WHERE, jnp.float32([-0.5, 0.5])).pixels
     assert np.abs(a - b).max() > 1e-3
     assert np.ptp(np.asarray(a), axis=0).min() > 1e-3
 
@@ -57,3 +60,16 @@ def test_hexplane_depends_on_place_and_time():
 def test_hexplane_refuses_unknown_heads():
     with pytest.raises(ValueError, match="unknown HexPlane heads"):
         HexPlaneResidual(heads=("pixels", "taste"))
+
+
+def test_hexplane_time_lines_equal_the_planes_they_were_cut_from():
+    from mom3d_jax.kernels.gridsample import sample_planes
+
+    from mom3d_jax.deformation.residuals.hexplane import _rows_at
+
+    plane = jax.random.normal(jax.random.key(0), (5, 8, 3))
+    along, t = jnp.asarray(WHERE[:, 0]), 0.37
+    whole = sample_planes(plane[None], jnp.stack([jnp.full_like(along, t), along], axis=-1)[None])[0]
+    line = _rows_at(plane, jnp.float32([t]))
+    cut = sample_planes(line[:, None], jnp.stack([jnp.zeros_like(along), along], axis=-1)[None])[0]
+    np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)

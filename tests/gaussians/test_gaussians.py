@@ -45,7 +45,9 @@ def test_covariances_match_scipy():
     made = dataclasses.replace(made, quaternions=q, log_scales=rng.normal(size=(n, 3)).astype(np.float32))
     R = Rotation.from_quat(q[:, [1, 2, 3, 0]]).as_matrix()
     S2 = np.exp(2 * made.log_scales.astype(np.float64))
-    np.testing.assert_allclose(gaussians.covariances(made), np.einsum("nij,nj,nkj->nik", R, S2, R), rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        gaussians.covariances(made), np.einsum("nij,nj,nkj->nik", R, S2, R), rtol=2e-4, atol=1e-5
+    )
 
 
 def test_rows_concatenate_back():
@@ -66,7 +68,9 @@ def test_fade_multiplies_opacities_with_finite_gradients(factor):
     np.testing.assert_allclose(gaussians.opacities(faded), factor * gaussians.opacities(made), rtol=1e-4, atol=1e-6)
 
     def total(x):
-        return jnp.sum(gaussians.opacities(gaussians.fade(dataclasses.replace(made, opacity_logits=x), jnp.float32(factor))))
+        return jnp.sum(
+            gaussians.opacities(gaussians.fade(dataclasses.replace(made, opacity_logits=x), jnp.float32(factor)))
+        )
 
     assert np.isfinite(jax.grad(total)(jnp.asarray(logits))).all()
 

@@ -9,7 +9,6 @@ from scipy.special import sph_harm_y
 from mom3d_jax import cameras, render
 from mom3d_jax.render.projection import DILATION
 from mom3d_jax.render.spherical_harmonics import basis
-
 from mom3d_jax.types import Gaussians
 
 CAMERA = cameras.input_camera(24, 16)

@@ -10,10 +10,7 @@ from mom3d_jax import cameras, deformation, render, training
 from mom3d_jax.types import Displacements, Frames, Gaussians, Hints, Views
 
 CAMERA = cameras.input_camera(24, 16)
-RATES = {
-    name: (0.02, 0.01)
-    for name in ("means", "log_scales", "quaternions", "opacity_logits", "sh", "planes", "heads")
-}
+RATES = dict.fromkeys(("means", "log_scales", "quaternions", "opacity_logits", "sh", "planes", "heads"), (0.02, 0.01))
 
 
 def scene(n: int = 40, movable: int = 10) -> Gaussians:
@@ -177,7 +174,7 @@ def test_stage_two_learns_a_brightness_change_and_keeps_frame_zero(tmp_path):
     target = np.asarray(views_of(brighter).images)[:1]
     video = np.stack([views.images[:1]] + [target] * (period - 1), axis=1)
     frames = Frames(np.array([0]), video, views.valid[:1], views.masks[:1], np.zeros((1, 16, 24, 2), np.float32))
-    rates = {**RATES, **{n: (0.0, 0.0) for n in ("means", "log_scales", "quaternions", "opacity_logits", "sh")}}
+    rates = {**RATES, **dict.fromkeys(("means", "log_scales", "quaternions", "opacity_logits", "sh"), (0.0, 0.0))}
     optimizer = training.make_optimizer({**rates, "heads": (0.05, 0.05)}, 100)
     state = training.new_state(g, residual, optimizer)
     frozen = training.Frozen(alive=g.alive, pixel_size=sizes, dynamics=dynamics, movable=g.movable)

@@ -1,7 +1,7 @@
 """Learned corrections to a copy that has moved, each behind one protocol and one line here.
 
 A residual is a frozen dataclass of its options with `init(key) -> params`,
-`apply(params, where [m, 3] in [-1, 1]³, time in [-1, 1]) -> Delta` and `regularize(params) -> {name: scalar}`.
+`apply(params, where [m, 3] in [-1, 1]³, times [k] in [-1, 1]) -> Delta` and `regularize(params) -> {name: scalar}`.
 """
 
 from mom3d_jax.deformation.residuals.hexplane import HexPlaneResidual

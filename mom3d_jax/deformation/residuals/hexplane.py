@@ -6,6 +6,8 @@ untrained residual changes nothing. Time planes start at 1 and are regularised t
 """
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -23,31 +25,46 @@ HEADS = {"pixels": 3, "log_scales": 3, "quaternions": 4, "opacity_logits": 1, "s
 
 
 class HexPlaneNetwork(nn.Module):
-    """Planes and heads; returns a dict of raw head outputs [m, width]."""
+    """Planes and heads; returns a dict of raw head outputs [k, m, width]."""
 
     options: "HexPlaneResidual"
 
     @nn.compact
-    def __call__(self, where: Float[Array, "m 3"], time: Float[Array, ""]) -> dict[str, JaxArray]:
+    def __call__(self, where: Float[Array, "m 3"], times: Float[Array, " k"]) -> dict[str, JaxArray]:
+        """Look up the planes and run the heads."""
         o = self.options
-        where = jnp.asarray(where)
-        along_time = jnp.full_like(where[:, 0], 1.0) * time
-        # [3 planes, m points, 2 coordinates], in the order of the planes' axes.
+        where, k = jnp.asarray(where), times.shape[0]
         space = jnp.stack([where[:, pair] for pair in SPACE_PAIRS])
-        space_time = jnp.stack([jnp.stack([along_time, where[:, i]], axis=-1) for i in range(3)])
         levels = []
         for level, scale in enumerate(o.multires):
             size = o.resolution * scale
             planes = self.param(f"space_{level}", _uniform, (3, size, size, o.features))
-            times = self.param(f"time_{level}", nn.initializers.ones, (3, o.time_resolution, size, o.features))
-            feature = jnp.prod(sample_planes(planes, space), axis=0) * jnp.prod(sample_planes(times, space_time), axis=0)
-            levels.append(feature)
+            grids = self.param(f"time_{level}", nn.initializers.ones, (3, o.time_resolution, size, o.features))
+            # All points share the times, so a time plane is cut into a line per time before it is sampled.
+            lines = jax.vmap(_rows_at, in_axes=(0, None))(grids, times).reshape(3 * k, 1, size, o.features)
+            along = jnp.repeat(where.T, k, axis=0)
+            in_time = sample_planes(lines, jnp.stack([jnp.zeros_like(along), along], axis=-1))
+            in_time = in_time.reshape(3, k, -1, o.features)
+            levels.append(jnp.prod(sample_planes(planes, space), axis=0)[None] * jnp.prod(in_time, axis=0))
         hidden = nn.Dense(o.width, name="trunk")(jnp.concatenate(levels, axis=-1))
         outputs = {}
         for name in o.heads:
             h = nn.relu(nn.Dense(o.width, name=f"{name}_hidden")(nn.relu(hidden)))
             outputs[name] = nn.Dense(HEADS[name], kernel_init=nn.initializers.zeros, name=f"{name}_out")(h)
         return outputs
+
+
+def _rows_at(grid: Float[JaxArray, "t s c"], times: Float[Array, " k"]) -> Float[JaxArray, "k s c"]:
+    """Rows of a plane at times in [-1, 1], linear between its own rows."""
+    last = grid.shape[0] - 1
+    place = jnp.clip((times + 1) / 2 * last, 0, last)
+    lower = jnp.clip(jnp.floor(place), 0, max(last - 1, 0)).astype(jnp.int32)
+    share = (place - lower.astype(place.dtype))[:, None, None]
+    return (1 - share) * grid[lower] + share * grid[jnp.minimum(lower + 1, last)]
+
+
+def _total(terms: Iterable[JaxArray]) -> JaxArray:
+    return jnp.sum(jnp.stack(list(terms)))
 
 
 def _uniform(key: JaxArray, shape: tuple[int, ...]) -> JaxArray:
@@ -80,14 +97,13 @@ class HexPlaneResidual:
 
     def init(self, key: JaxArray) -> dict:
         """Initial parameters."""
-        return HexPlaneNetwork(self).init(key, jnp.zeros((1, 3)), jnp.zeros(()))["params"]
+        return HexPlaneNetwork(self).init(key, jnp.zeros((1, 3)), jnp.zeros(1))["params"]
 
-    def apply(self, params: dict, where: Float[Array, "m 3"], time: Float[Array, ""]) -> Delta:
-        """Corrections at `where` in [-1, 1]³ and signed `time` in [-1, 1]."""
-        out = HexPlaneNetwork(self).apply({"params": params}, where, time)
-        m = where.shape[0]
-        full = {name: out.get(name, jnp.zeros((m, size))) for name, size in HEADS.items()}
-        full["opacity_logits"] = full["opacity_logits"][:, 0]
+    def apply(self, params: dict, where: Float[Array, "m 3"], times: Float[Array, " k"]) -> Delta:
+        """Corrections at `where` in [-1, 1]³ and signed `times` in [-1, 1]."""
+        out: Any = HexPlaneNetwork(self).apply({"params": params}, where, times)
+        full = {name: out.get(name, jnp.zeros((len(times), len(where), size))) for name, size in HEADS.items()}
+        full["opacity_logits"] = full["opacity_logits"][..., 0]
         return Delta(**full)
 
     def regularize(self, params: dict) -> dict[str, Float[jax.Array, ""]]:
@@ -99,7 +115,7 @@ class HexPlaneResidual:
         space = [p for name, p in params.items() if name.startswith("space_")]
         time = [p for name, p in params.items() if name.startswith("time_")]
         return {
-            "plane_smoothness": self.plane_smoothness * sum(roughness(p, 1) + roughness(p, 2) for p in space),
-            "time_smoothness": self.time_smoothness * sum(roughness(p, 1) for p in time),
-            "time_deviation": self.time_deviation * sum(jnp.mean(jnp.abs(1 - p)) for p in time),
+            "plane_smoothness": self.plane_smoothness * _total(roughness(p, 1) + roughness(p, 2) for p in space),
+            "time_smoothness": self.time_smoothness * _total(roughness(p, 1) for p in time),
+            "time_deviation": self.time_deviation * _total(jnp.mean(jnp.abs(1 - p)) for p in time),
         }

@@ -20,11 +20,12 @@ class NoResidual:
         del key
         return {}
 
-    def apply(self, params: dict, where: Float[Array, "m 3"], time: Float[Array, ""]) -> Delta:
+    def apply(self, params: dict, where: Float[Array, "m 3"], times: Float[Array, " k"]) -> Delta:
         """Zeros."""
-        del params, time
-        m = where.shape[0]
-        return Delta(jnp.zeros((m, 3)), jnp.zeros((m, 3)), jnp.zeros((m, 4)), jnp.zeros(m), jnp.zeros((m, 3)))
+        del params
+        shape = (times.shape[0], where.shape[0])
+        pixels, quaternions = jnp.zeros((*shape, 3)), jnp.zeros((*shape, 4))
+        return Delta(pixels, jnp.zeros_like(pixels), quaternions, jnp.zeros(shape), jnp.zeros_like(pixels))
 
     def regularize(self, params: dict) -> dict[str, Float[jax.Array, ""]]:
         """Nothing to regularise."""

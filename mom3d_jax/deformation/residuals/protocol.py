@@ -10,14 +10,14 @@ from mom3d_jax.types import Array
 
 
 class Delta(NamedTuple):
-    """Corrections to the unconstrained parameters of m Gaussians."""
+    """Corrections to the unconstrained parameters of m Gaussians at k times."""
 
-    pixels: Float[jax.Array, "m 3"]
+    pixels: Float[jax.Array, "k m 3"]
     """Translation in px of the input view at the Gaussian's depth."""
-    log_scales: Float[jax.Array, "m 3"]
-    quaternions: Float[jax.Array, "m 4"]
-    opacity_logits: Float[jax.Array, " m"]
-    sh_dc: Float[jax.Array, "m 3"]
+    log_scales: Float[jax.Array, "k m 3"]
+    quaternions: Float[jax.Array, "k m 4"]
+    opacity_logits: Float[jax.Array, "k m"]
+    sh_dc: Float[jax.Array, "k m 3"]
     """Correction of the degree-0 colour coefficients."""
 
 
@@ -28,8 +28,8 @@ class Residual(Protocol):
         """Initial parameters, a nested dict of arrays; `apply` gives exact zeros with them."""
         ...
 
-    def apply(self, params: dict, where: Float[Array, "m 3"], time: Float[Array, ""]) -> Delta:
-        """Corrections at `where` in [-1, 1]³ and signed `time` in [-1, 1] (elapsed frames over the period)."""
+    def apply(self, params: dict, where: Float[Array, "m 3"], times: Float[Array, " k"]) -> Delta:
+        """Corrections at `where` in [-1, 1]³ and signed `times` in [-1, 1] (elapsed frames over the period)."""
         ...
 
     def regularize(self, params: dict) -> dict[str, Float[jax.Array, ""]]:
