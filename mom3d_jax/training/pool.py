@@ -47,11 +47,11 @@ class Pool:
 
         Items come in random order without replacement, a new order each epoch.
         """
-        numbers = step * size + np.arange(size)
-        orders = {
-            e: np.random.default_rng([seed, e]).permutation(len(self)) for e in set((numbers // len(self)).tolist())
-        }
-        index = np.array([orders[n // len(self)][n % len(self)] for n in numbers])
+        epoch, place = np.divmod(step * size + np.arange(size), len(self))
+        index = np.zeros(size, int)
+        for e in set(epoch.tolist()):
+            order = np.random.default_rng([seed, e]).permutation(len(self))
+            index[epoch == e] = order[place[epoch == e]]
         return self.items(index)
 
     def where(self, chosen: Callable[["Pool"], np.ndarray]) -> "Pool":
