@@ -54,8 +54,10 @@ def guarded(action: Callable[[], None]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Plain())
     # Our own package only: the libraries below talk at length on INFO.
-    logging.getLogger("mom3d_jax").addHandler(handler)
-    logging.getLogger("mom3d_jax").setLevel(logging.INFO)
+    log = logging.getLogger("mom3d_jax")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
     try:
         action()
     except KeyboardInterrupt:
