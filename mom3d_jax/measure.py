@@ -93,7 +93,7 @@ def valid_share(cloud: PointCloud, views: Views) -> float:
 
 def optical_flow_error(
     frames: Float[Array, "t h w 3"], flow: Float[Array, "h w 2"], mask: Float[Array, "h w"], margin: int = 5
-) -> float:
+) -> float | None:
     """How far the motion seen in a clip is from the flow asked for.
 
     OpenCV DIS optical flow, preset MEDIUM, on consecutive 8-bit grey frames, against `flow`.
@@ -105,12 +105,12 @@ def optical_flow_error(
       margin: px by which the mask is eroded first.
 
     Returns:
-      Mean end-point distance in px over the eroded mask, NaN where nothing is left of it.
+      Mean end-point distance in px over the eroded mask; None where nothing is left of it.
     """
     solid = (np.asarray(mask) > 0.5).astype(np.uint8)
     inside = cv2.erode(solid, np.ones((2 * margin + 1,) * 2, np.uint8), borderValue=0).astype(bool)
     if not inside.any():
-        return float("nan")
+        return None
     grey = [cv2.cvtColor(_to_bytes(f), cv2.COLOR_RGB2GRAY) for f in np.asarray(frames)]
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     errors = [

@@ -1,6 +1,7 @@
 """The two training stages and the displacement table between them (paper §3.3)."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable
 
@@ -109,6 +110,23 @@ def backend_name(c: ConfigDict) -> str:
     return choose_backend(None if c.render.backend == "auto" else c.render.backend)
 
 
+@functools.cache
+def check_rasterizer(backend: str) -> None:
+    """Compare the backend with the reference on a tiny scene, once per process, and say so in the log.
+
+    Raises:
+      ValueError: it does not agree.
+    """
+    report = self_check(backend)
+    found = f"deviates by {report['image']:.1e} in the image and {report['gradients']:.1e} in the gradients"
+    if not report["passed"]:
+        raise ValueError(
+            f"rasterizer backend {backend!r} {found} from the reference on this machine: "
+            "take another with --config.render.backend"
+        )
+    log.info("rasterizer %s %s from the reference (%.1f s)", backend, found, report["seconds"])
+
+
 def _train(
     job: Job,
     name: str,
@@ -121,8 +139,8 @@ def _train(
     mesh: Mesh,
     capacity: int,
 ) -> tuple[training.TrainState, training.FitReport]:
-    check = self_check(view.backend)
-    log.info("%s: %d images, %d device(s), rasterizer %s", name, len(pool), mesh.size, check)
+    check_rasterizer(view.backend)
+    log.info("%s: %d images, %d device(s)", name, len(pool), mesh.size)
     optimizer = training.make_optimizer(settings.rates.to_dict(), settings.steps)
 
     def step_for(room: int) -> Callable:

@@ -1,5 +1,7 @@
 """What a person gets: videos along the paths, files of Gaussians, a contact sheet, and the figures of the motion."""
 
+from collections.abc import Iterator
+
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
@@ -44,23 +46,20 @@ def videos(
         field: _drawer(job, static, table, dynamic, training.DynamicView(field, backend_name(c)))
         for field in {c.time.field, "loop"}
     }
-    shown: dict[str, np.ndarray] = {}
+    fixed, every = _still(camera, c.time.frames), np.arange(c.time.frames)
+    centre = np.stack(list(drawers[c.time.field].along(fixed, every)))
+    shown = {"centre": centre[_spread(len(centre))]}
+    outside = write_video(job.workdir / "videos" / "centre.mp4", centre, fps=c.render.fps).saturated
     with Progress("videos", total=len(c.render.paths) * c.render.frames) as progress:
         for number, name in enumerate(c.render.paths):
-            path = path_cameras(camera, name, c.render.frames)
-            clip: list[np.ndarray] = []
-            for image in drawers[c.time.field].along(path, _frames_of(c)):
-                clip.append(_to_bytes(image))
-                progress.update(number * c.render.frames + len(clip))
-            write_video(job.workdir / "videos" / f"{name}.mp4", clip, fps=c.render.fps)
-            shown[name] = np.stack([clip[i] for i in _spread(len(clip))])
-    centre = np.stack(list(drawers[c.time.field].along(_still(camera, c.time.frames), np.arange(c.time.frames))))
-    write_video(job.workdir / "videos" / "centre.mp4", [_to_bytes(f) for f in centre], fps=c.render.fps)
-    shown["centre"] = np.stack([_to_bytes(centre[i]) for i in _spread(len(centre))])
+            images = drawers[c.time.field].along(path_cameras(camera, name, c.render.frames), _frames_of(c))
+            clip = _Clip(images, progress, number * c.render.frames, _spread(c.render.frames))
+            outside += write_video(job.workdir / "videos" / f"{name}.mp4", clip, fps=c.render.fps).saturated
+            shown[name] = np.stack(clip.kept)
 
     reach = _drawer(job, static, table, dynamic, measure.Reach(c.time.field, backend_name(c)))
     reached = np.zeros(centre.shape[1:3], bool)
-    for cover in reach.along(_still(camera, c.time.frames), np.arange(c.time.frames)):
+    for cover in reach.along(fixed, every):
         reached |= cover[..., 0] > 0
     first, last = drawers["loop"].along(_still(camera, 2), np.array([0, c.time.frames]))
     asked, mask = np.asarray(flows.flow[INPUT_VIEW]), np.asarray(scene.mask)
@@ -70,6 +69,7 @@ def videos(
         "static_share": float(np.mean(~reached)),
         "motion_epe_px": measure.optical_flow_error(centre, asked, mask),
         "loop_equal": bool(np.array_equal(first, last)),
+        "saturated_values": outside,
     }
     sampled = np.asarray(frames.views).tolist()
     if INPUT_VIEW in sampled:
@@ -119,9 +119,24 @@ def export(
         "animator, first sampled view": [np.asarray(frames.images[0, i]) for i in _spread(frames.images.shape[1])],
     }
     for name, clip in shown.items():
-        sheet[f"rendered, {name}"] = [image.astype(np.float32) / 255 for image in clip]
+        sheet[f"rendered, {name}"] = list(clip)
     contact_sheet(list(sheet.items()), out / "contact_sheet.png")
     return {}, {"export": {"ply_gaussians": ply.written, "ply_invalid": ply.invalid}}
+
+
+class _Clip:
+    """Images on their way into a video: counted, and some kept."""
+
+    def __init__(self, images: Iterator[np.ndarray], progress: Progress, before: int, keep: np.ndarray):
+        self._images, self._progress, self._before, self._keep = images, progress, before, set(keep.tolist())
+        self.kept: list[np.ndarray] = []
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for number, image in enumerate(self._images):
+            if number in self._keep:
+                self.kept.append(image)
+            self._progress.update(self._before + number + 1)
+            yield image
 
 
 def _drawer(job: Job, static: dict, table: Displacements, dynamic: dict, view: training.View) -> measure.Drawer:
@@ -153,7 +168,3 @@ def _still(camera: Cameras, frames: int) -> Cameras:
 
 def _spread(length: int) -> np.ndarray:
     return np.linspace(0, length - 1, SHOWN).astype(int)
-
-
-def _to_bytes(image: np.ndarray) -> np.ndarray:
-    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)

@@ -14,7 +14,7 @@ def tilted() -> tuple:
 
 
 def test_projection_equals_the_matrix_form(tilted):
-    points = np.random.default_rng(0).normal(size=(50, 3)) + [0, 0, 6]
+    points = np.random.default_rng(0).normal([0, 0, 6], 1, (50, 3))
     K = np.array([[35, 0, 20], [0, 31, 15], [0, 0, 1.0]])
     homogeneous = (K @ (np.asarray(tilted.rotation, np.float64) @ points.T + [[0.1], [-0.2], [0.4]])).T
     pixels, z = cameras.project(tilted, points.astype(np.float32))
@@ -23,7 +23,7 @@ def test_projection_equals_the_matrix_form(tilted):
 
 
 def test_unproject_inverts_project(tilted):
-    points = (np.random.default_rng(1).normal(size=(50, 3)) + [0, 0, 6]).astype(np.float32)
+    points = np.random.default_rng(1).normal([0, 0, 6], 1, (50, 3)).astype(np.float32)
     pixels, z = cameras.project(tilted, points)
     np.testing.assert_allclose(cameras.unproject(tilted, pixels, z), points, atol=2e-5)
 

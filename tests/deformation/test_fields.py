@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,7 +72,7 @@ def test_loop_closes_to_the_bit_without_a_modulo(residual):
 def test_loop_has_no_jump_larger_than_the_motion():
     g, dynamics, params, _ = moving()
     frames = [picture(g, dynamics, params, n, "loop") for n in range(PERIOD + 1)]
-    steps = [float(jnp.abs(b - a).mean()) for a, b in zip(frames, frames[1:], strict=False)]
+    steps = [float(jnp.abs(b - a).mean()) for a, b in itertools.pairwise(frames)]
     assert max(steps) < 3 * float(np.median(steps))
 
 

@@ -1,0 +1,115 @@
+"""The whole path on a tiny scene: what it makes, what it skips, what it refuses."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from mom3d_jax import pipeline
+from mom3d_jax.export import read_ply, read_scene
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_config):
+    workdir = tmp_path_factory.mktemp("run") / "out"
+    figures = pipeline.run(tiny_config(), workdir)
+    return workdir, figures
+
+
+def stamps(workdir):
+    return {f.name: f.stat().st_mtime_ns for f in (workdir / "artifacts").iterdir()}
+
+
+def test_figures_are_those_of_the_file_and_sound(finished):
+    workdir, figures = finished
+    assert json.loads((workdir / "metrics.json").read_text()) == json.loads(json.dumps(figures))
+    assert figures["stage1"]["train_psnr_valid"] > 25
+    assert figures["stage1"]["valid_share"] > 0.95
+    assert 0.99 <= figures["motion"]["residual_l1_ratio"] < 1.2
+    assert figures["video"]["loop_equal"] is True
+    assert figures["video"]["static_max_abs_diff"] == 0
+    assert 0.1 < figures["video"]["static_share"] < 0.9
+    assert figures["stage2"]["train_psnr_masked"] > 20
+    assert list(figures["seconds"]) == [stage.name for stage in pipeline.STAGES]
+
+
+def test_results_can_be_opened(finished):
+    workdir, figures = finished
+    assert cv2.imread(str(workdir / "contact_sheet.png")).std() > 20
+    for name in ("circle", "centre"):
+        video = cv2.VideoCapture(str(workdir / "videos" / f"{name}.mp4"))
+        size = [
+            int(video.get(p)) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+        ]
+        assert size == [6, 36, 64]
+    ply = read_ply(workdir / "frame_0000.ply")
+    # At frame 0 the rear copies are invisible and are left out.
+    assert len(ply.means) == figures["export"]["ply_gaussians"] == figures["stage1"]["gaussians"]
+    scene = read_scene(workdir / "scene.4dgs.npz")
+    assert scene.displacements.forward.shape == (7, scene.gaussians.movable, 3)
+
+
+def test_a_second_run_does_nothing(finished, tiny_config):
+    workdir, figures = finished
+    before = stamps(workdir)
+    again = pipeline.run(tiny_config(), workdir)
+    assert stamps(workdir) == before
+    assert json.loads(json.dumps(again)) == json.loads(json.dumps(figures))
+
+
+def test_other_settings_are_refused_by_name_and_force_redoes_only_what_depends_on_them(finished, tiny_config, tmp_path):
+    workdir = tmp_path / "out"
+    shutil.copytree(finished[0], workdir)
+    before = stamps(workdir)
+    changed = tiny_config()
+    changed.render.fps = 12
+    with pytest.raises(ValueError, match=r"render\.fps was 30, is 12.*--force"):
+        pipeline.run(changed, workdir)
+    pipeline.run(changed, workdir, until="depth", force=True)
+    assert stamps(workdir) == before
+    changed.size.width = 48
+    pipeline.run(changed, workdir, until="depth", force=True)
+    redone = {name for name, stamp in stamps(workdir).items() if before[name] != stamp}
+    assert redone == {"01_scene.npz", "01_scene.json", "02_depth.npz", "02_depth.json"}
+
+
+def test_a_damaged_artifact_is_made_again(finished, tiny_config, tmp_path):
+    workdir = tmp_path / "out"
+    shutil.copytree(finished[0], workdir)
+    cloud = workdir / "artifacts" / "03_pointcloud.npz"
+    whole = np.load(cloud)["points"]
+    cloud.write_bytes(cloud.read_bytes()[:1000])
+    pipeline.run(tiny_config(), workdir, until="pointcloud")
+    np.testing.assert_array_equal(np.load(cloud)["points"], whole)
+
+
+def test_stages_need_only_what_comes_before_them():
+    seen: set[str] = set()
+    for stage in pipeline.STAGES:
+        assert set(stage.needs) <= seen
+        seen.add(stage.name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input": "nowhere.png"}, "nowhere.png: no such file"),
+        ({"motion3d.solver": "newton"}, "unknown solver 'newton'"),
+        ({"animation.views": (99,)}, "there are views 0 to 24"),
+        ({"views.preset": "fisheye"}, "known: fov, official"),
+    ],
+)
+def test_bad_settings_end_with_one_line(tiny_config, tmp_path, change, message):
+    tiny = tiny_config()
+    with tiny.unlocked():
+        for name, value in change.items():
+            section = tiny
+            *path, last = name.split(".")
+            for part in path:
+                section = section[part]
+            section[last] = value
+    with pytest.raises(ValueError, match=message) as caught:
+        pipeline.run(tiny, tmp_path, until="animation")
+    assert "\n" not in str(caught.value)
