@@ -97,22 +97,28 @@ def query(scene_flow: SceneFlow, x: Float[Array, "m 3"]) -> Float[jax.Array, "m 
 def displacements(scene_flow: SceneFlow, x: Float[Array, "m 3"], *, frames: int) -> Displacements:
     """Where content starting at x is after k = 0..frames frames along the flow, and against it, minus x.
 
-    The depth gate follows the surface below the path: content that travels far on a slanted surface is compared with
-    the depth it last saw, not with the one it started from. Content that reaches the border of the mask stays there:
-    the field beyond is zero.
+    Content rides on its surface: before each step its depth is set back to the share of the surface's depth below it
+    that it started with, which moves nothing in the input view. The motion along the ray is the poorly observed part
+    of the fit; left to add up it carries clouds and waves through each other (4 % of their depth in 55 frames, seen on
+    a photo). The depth gate follows that surface too. Content that reaches the border of the mask stays there: the
+    field beyond is zero.
     """
     x = jnp.asarray(x)
     grid = _grid(scene_flow)
-    start = project(scene_flow.camera, x)[1]
+    _, z = project(scene_flow.camera, x)
+    _, below = _look_up(grid, x, z)
+    share = z / below
 
     def travel(sign: float) -> Float[jax.Array, "t+1 m 3"]:
         def advance(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-            moved, surface = carry
-            motion, surface = _look_up(grid, x + moved, surface)
-            moved = moved + sign * motion
-            return (moved, surface), moved
+            position, surface = carry
+            motion, surface = _look_up(grid, position, surface)
+            _, z = project(grid.camera, position)
+            lift = (share * surface / z)[:, None]
+            position = lift * (position + sign * motion)
+            return (position, surface), position - x
 
-        _, path = jax.lax.scan(advance, (jnp.zeros_like(x), start), None, length=frames)
+        _, path = jax.lax.scan(advance, (x, below), None, length=frames)
         return jnp.concatenate([jnp.zeros_like(x)[None], path])
 
     return Displacements(forward=travel(1.0), backward=travel(-1.0))

@@ -110,13 +110,29 @@ def test_the_gate_follows_a_slanted_surface():
     assert depth[3, 0] / depth[13, 0] > 3
 
 
-def test_the_table_repeats_the_query_and_no_points_is_fine():
+def test_the_table_shows_the_motion_of_the_query_and_no_points_is_fine():
     rng = np.random.default_rng(2)
     flow = scene(0.02 * rng.normal(size=(H * W, 3)))
     table = displacements(flow, flow.points[:20], frames=5)
     x = jnp.asarray(flow.points[:20])
     for _ in range(5):
         x = x + query(flow, x)
-    np.testing.assert_allclose(flow.points[:20] + table.forward[5], x, atol=1e-5)
+    np.testing.assert_allclose(
+        project(CAMERA, flow.points[:20] + table.forward[5])[0], project(CAMERA, x)[0], atol=1e-3
+    )
     assert displacements(flow, flow.points[:0], frames=5).forward.shape == (6, 0, 3)
     assert query(scene([1.0, 0, 0], np.zeros((H, W))), flow.points).sum() == 0
+
+
+@pytest.mark.parametrize("share", [1.0, 1.1])
+def test_motion_along_the_ray_does_not_add_up(share):
+    """A drift of 1 % of the depth per frame would be 49 % after 40; content keeps its share of the surface's depth."""
+    depth = np.repeat(np.linspace(2, 3, W)[None], H, 0)
+    drift = np.asarray(scene([0, 0, 0], depth=depth).points) * 0.01 + np.array([0.03, 0, 0])
+    flow = scene(drift, depth=depth)
+    start = share * flow.points[5 * W + 2][None]
+    table = displacements(flow, start, frames=40)
+    for path in (table.forward, table.backward):
+        pixels, z = project(CAMERA, start + path[:, 0])
+        surface = np.interp(pixels[:, 0], np.arange(W) + 0.5, depth[0])
+        np.testing.assert_allclose(z / surface, share, rtol=0.015)
