@@ -9,3 +9,8 @@ if __name__ == "kernels":
         "the kernels of this repository are imported as mom3d_jax.kernels; "
         "a second copy under the name 'kernels' would carry its own registries"
     )
+
+from .gridsample import sample_planes
+from .rasterize import Rasterized, Used, bucket, count_intersections, rasterize, self_check
+
+__all__ = ["Rasterized", "Used", "bucket", "count_intersections", "rasterize", "sample_planes", "self_check"]

@@ -1,6 +1,7 @@
 """Artifacts on disk: the result of a stage as one npz file, complete or absent, with the key it was made under."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import zipfile
@@ -27,6 +28,19 @@ def key_of_files(path: Path) -> str:
             digest.update(file.name.encode())
             with file.open("rb") as opened:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def key_of_code() -> str:
+    """A content key of the project's own sources: results of other code are made again, never taken for today's."""
+    import mom3d_jax.kernels
+
+    digest = hashlib.sha256()
+    for package in (Path(__file__).parent, Path(mom3d_jax.kernels.__file__).parent):
+        for file in sorted(package.rglob("*.py")):
+            digest.update(str(file.relative_to(package)).encode())
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -9,6 +9,7 @@ def default_config() -> ConfigDict:
     c.input = ""  # image file or scene folder; "bundled" is the landscape that comes with the project
     c.seed = 0
     c.devices = 0  # how many devices to train on; 0 takes all
+    c.rasterizer = "auto"  # a rasterizer backend by name
 
     c.size = ConfigDict()
     c.size.width = 256  # working width in px; the image is never enlarged
@@ -72,7 +73,6 @@ def default_config() -> ConfigDict:
     c.stage2.rates.heads = (0.002, 0.0002)
 
     c.render = ConfigDict()
-    c.render.backend = "auto"  # a rasterizer backend by name
     c.render.paths = ("up-down", "side", "zoom-in", "circle")
     c.render.frames = 60  # frames per path
     c.render.fps = 30

@@ -1,8 +1,8 @@
 """The stages in order: what each one needs, what of the config it reads, and how a finished one is skipped.
 
-Every stage turns the artifacts of earlier stages into one artifact and some figures. Its key is a hash of its name,
-the config sections it reads and the keys of what it needs; an artifact that lies in the work folder under the right
-key is taken as it is. So a run that was killed goes on where it stopped, and a changed setting repeats the stages
+Every stage turns the artifacts of earlier stages into one artifact and some figures. Its key is a hash of the code, its
+name, the config sections it reads and the keys of what it needs; an artifact that lies in the work folder under the
+right key is taken as it is. So a run that was killed goes on where it stopped, and a changed setting repeats the stages
 that depend on it and no others.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mom3d_jax import __version__, artifacts
+from mom3d_jax import artifacts
 from mom3d_jax.stages import Job, fit, input_path, merge, motion, output, prepare
 
 log = logging.getLogger(__name__)
@@ -46,26 +46,26 @@ STAGES = (
         "stage1",
         fit.stage1,
         ("scene", "depth", "pointcloud", "views"),
-        ("seed", "devices", "size", "pointcloud", "gaussians", "stage1", "render"),
+        ("seed", "devices", "rasterizer", "size", "pointcloud", "gaussians", "stage1"),
     ),
     Stage("displacements", fit.displacements, ("motion3d", "stage1"), ("time",)),
     Stage(
         "stage2",
         fit.stage2,
         ("views", "animation", "stage1", "displacements"),
-        ("seed", "devices", "time", "deformation", "stage2", "render"),
+        ("seed", "devices", "rasterizer", "time", "deformation", "stage2"),
     ),
     Stage(
         "videos",
         output.videos,
         ("scene", "flow", "animation", "stage1", "displacements", "stage2"),
-        ("seed", "devices", "size", "time", "deformation", "render"),
+        ("seed", "devices", "rasterizer", "size", "time", "deformation", "render"),
     ),
     Stage(
         "export",
         output.export,
         ("scene", "depth", "views", "flow", "animation", "stage1", "displacements", "stage2", "videos"),
-        ("seed", "size", "time", "deformation", "render"),
+        ("seed", "size", "time", "deformation"),
     ),
 )
 
@@ -86,9 +86,20 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
       ValueError: bad input, or a work folder of another input or config; one line that names it and the remedy.
     """
     source = input_path(config, workdir)
+    stages = STAGES[: [s.name for s in STAGES].index(until) + 1] if until else STAGES
     source_key = artifacts.key_of_files(source)
-    _claim(workdir, config, source_key, force)
+    settings = {stage.name: ConfigDict({name: config[name] for name in stage.reads}) for stage in stages}
     keys: dict[str, str] = {}
+    for stage in stages:
+        needed = [keys[name] for name in stage.needs] or [source_key]
+        keys[stage.name] = artifacts.key_of(artifacts.key_of_code(), stage.name, settings[stage.name].to_dict(), needed)
+    files = {s.name: workdir / "artifacts" / f"{n:02d}_{s.name}.npz" for n, s in enumerate(stages, start=1)}
+    claim = {"input_key": source_key, "config": json.loads(config.to_json_best_effort())}
+    if not force:
+        _refuse_to_overwrite(
+            workdir, claim, [n for n, f in files.items() if f.exists() and not _done(f, keys[n], workdir)]
+        )
+
     results: dict[str, Any] = {}
 
     def result(name: str) -> Any:
@@ -97,27 +108,21 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
             results[name] = artifacts.load(files[name], keys[name])
         return results[name]
 
-    files = {s.name: workdir / "artifacts" / f"{n:02d}_{s.name}.npz" for n, s in enumerate(STAGES, start=1)}
     figures: dict[str, Any] = {"seconds": {}}
-    names = [s.name for s in STAGES]
-    last = names.index(until) if until else len(names) - 1
-    for number, stage in enumerate(STAGES[: last + 1], start=1):
-        settings = ConfigDict({name: config[name] for name in stage.reads})
-        needed = source_key if stage.name == "scene" else [keys[n] for n in stage.needs]
-        key = keys[stage.name] = artifacts.key_of(__version__, stage.name, settings.to_dict(), needed)
+    for number, stage in enumerate(stages, start=1):
         file = files[stage.name]
-        notes = file.with_suffix(".json")
-        if artifacts.exists(file, key) and notes.is_file():
-            log.info("[%d/%d] %s: done before", number, len(names), stage.name)
-            record = json.loads(notes.read_text())
+        if _done(file, keys[stage.name], workdir):
+            log.info("[%d/%d] %s: done before", number, len(STAGES), stage.name)
+            record = json.loads(file.with_suffix(".json").read_text())
         else:
-            log.info("[%d/%d] %s", number, len(names), stage.name)
+            log.info("[%d/%d] %s", number, len(STAGES), stage.name)
             started = time.monotonic()
-            job = Job(settings, workdir, source, key, figures)
-            results[stage.name], new_figures = stage.run(job, *(result(n) for n in stage.needs))
-            record = {"seconds": round(time.monotonic() - started, 2), "figures": new_figures}
-            artifacts.write_json(notes, record)
-            artifacts.save(file, results[stage.name], key)
+            job = Job(settings[stage.name], workdir, source, keys[stage.name], figures)
+            results[stage.name], measured = stage.run(job, *(result(n) for n in stage.needs))
+            record = {"seconds": round(time.monotonic() - started, 2), "figures": measured, "made": job.made}
+            artifacts.write_json(file.with_suffix(".json"), record)
+            artifacts.save(file, results[stage.name], keys[stage.name])
+            artifacts.write_json(workdir / "run.json", claim)
         figures["seconds"][stage.name] = record["seconds"]
         merge(figures, record["figures"])
     if until is None:
@@ -125,22 +130,32 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     return figures
 
 
-def _claim(workdir: Path, config: ConfigDict, source_key: str, force: bool) -> None:
-    """Write down what the work folder is for, or refuse one that is for something else."""
-    mine = {"version": __version__, "input_key": source_key, "config": json.loads(config.to_json_best_effort())}
+def _done(file: Path, key: str, workdir: Path) -> bool:
+    """Whether a stage was finished under this key and all that it made is still there."""
+    notes = file.with_suffix(".json")
+    if not (artifacts.exists(file, key) and notes.is_file()):
+        return False
+    return all((workdir / name).exists() for name in json.loads(notes.read_text())["made"])
+
+
+def _refuse_to_overwrite(workdir: Path, claim: dict, stale: list[str]) -> None:
+    """Refuse to replace what was made from another input or with other settings.
+
+    Results of older code, and damaged ones, are made again without asking.
+    """
     file = workdir / "run.json"
-    if file.is_file() and not force:
-        theirs = json.loads(file.read_text())
-        differences = _differences(theirs, mine)
-        if differences:
-            raise ValueError(
-                f"{workdir} was begun with other settings ({'; '.join(differences[:4])}): "
-                "choose another --workdir, or add --force to redo what depends on them"
-            )
-    artifacts.write_json(file, mine)
+    if not stale or not file.is_file():
+        return
+    differences = _differences(json.loads(file.read_text()), claim)
+    if differences:
+        raise ValueError(
+            f"{workdir} holds results of other settings ({'; '.join(differences[:4])}): "
+            f"choose another --workdir, or add --force to make {', '.join(stale)} again"
+        )
 
 
 def _differences(theirs: Any, mine: Any, name: str = "") -> list[str]:
+    """Where two nested dicts differ, in words."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         names = sorted({*theirs, *mine})
         return [d for n in names for d in _differences(theirs.get(n), mine.get(n), f"{name}.{n}" if name else n)]

@@ -107,7 +107,7 @@ def dynamics_of(c: ConfigDict, static: dict, table: Displacements) -> tuple[Dyna
 
 def backend_name(c: ConfigDict) -> str:
     """The rasterizer backend that the config asks for."""
-    return choose_backend(None if c.render.backend == "auto" else c.render.backend)
+    return choose_backend(None if c.rasterizer == "auto" else c.rasterizer)
 
 
 @functools.cache
@@ -122,7 +122,7 @@ def check_rasterizer(backend: str) -> None:
     if not report["passed"]:
         raise ValueError(
             f"rasterizer backend {backend!r} {found} from the reference on this machine: "
-            "take another with --config.render.backend"
+            "take another with --config.rasterizer"
         )
     log.info("rasterizer %s %s from the reference (%.1f s)", backend, found, report["seconds"])
 

@@ -28,6 +28,13 @@ class Job:
     """Hash of everything that the stage's result depends on."""
     figures: dict
     """What earlier stages measured."""
+    made: list[str] = dataclasses.field(default_factory=list)
+    """Files for the user, relative to the work folder; the stage is done while they are there."""
+
+    def output(self, name: str) -> Path:
+        """Where to write a file for the user."""
+        self.made.append(name)
+        return self.workdir / name
 
     def camera(self, image: Array) -> Cameras:
         """The input camera of an image [h, w, ...] at working size."""

@@ -49,12 +49,12 @@ def videos(
     fixed, every = _still(camera, c.time.frames), np.arange(c.time.frames)
     centre = np.stack(list(drawers[c.time.field].along(fixed, every)))
     shown = {"centre": centre[_spread(len(centre))]}
-    outside = write_video(job.workdir / "videos" / "centre.mp4", centre, fps=c.render.fps).saturated
+    outside = write_video(job.output("videos/centre.mp4"), centre, fps=c.render.fps).saturated
     with Progress("videos", total=len(c.render.paths) * c.render.frames) as progress:
         for number, name in enumerate(c.render.paths):
             images = drawers[c.time.field].along(path_cameras(camera, name, c.render.frames), _frames_of(c))
             clip = _Clip(images, progress, number * c.render.frames, _spread(c.render.frames))
-            outside += write_video(job.workdir / "videos" / f"{name}.mp4", clip, fps=c.render.fps).saturated
+            outside += write_video(job.output(f"videos/{name}.mp4"), clip, fps=c.render.fps).saturated
             shown[name] = np.stack(clip.kept)
 
     reach = _drawer(job, static, table, dynamic, measure.Reach(c.time.field, backend_name(c)))
@@ -91,10 +91,10 @@ def export(
     shown: dict,
 ) -> tuple[dict, dict]:
     """Write the Gaussians and the contact sheet."""
-    c, out = job.config, job.workdir
+    c = job.config
     dynamics, _ = dynamics_of(c, static, table)
     sets, _ = gaussian_sets(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, c.time.field)
-    ply = write_ply(out / "frame_0000.ply", jax.device_get(sets[0]))
+    ply = write_ply(job.output("frame_0000.ply"), jax.device_get(sets[0]))
     scene_file = DynamicScene(
         gaussians=dynamic["gaussians"],
         displacements=table,
@@ -107,7 +107,7 @@ def export(
         },
         notes={"field": c.time.field, "crossfade": c.time.crossfade, "deformation": c.deformation.to_dict()},
     )
-    write_scene(out / "scene.4dgs.npz", scene_file)
+    write_scene(job.output("scene.4dgs.npz"), scene_file)
     sheet = {
         "photo, mask and hints, depth, flow": [
             np.asarray(scene.image),
@@ -120,7 +120,7 @@ def export(
     }
     for name, clip in shown.items():
         sheet[f"rendered, {name}"] = list(clip)
-    contact_sheet(list(sheet.items()), out / "contact_sheet.png")
+    contact_sheet(list(sheet.items()), job.output("contact_sheet.png"))
     return {}, {"export": {"ply_gaussians": ply.written, "ply_invalid": ply.invalid}}
 
 

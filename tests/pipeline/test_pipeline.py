@@ -65,7 +65,7 @@ def test_other_settings_are_refused_by_name_and_force_redoes_only_what_depends_o
     before = stamps(workdir)
     changed = tiny_config()
     changed.render.fps = 12
-    with pytest.raises(ValueError, match=r"render\.fps was 30, is 12.*--force"):
+    with pytest.raises(ValueError, match=r"render\.fps was 30, is 12.*--force to make videos, export again"):
         pipeline.run(changed, workdir)
     pipeline.run(changed, workdir, until="depth", force=True)
     assert stamps(workdir) == before
@@ -83,6 +83,25 @@ def test_a_damaged_artifact_is_made_again(finished, tiny_config, tmp_path):
     cloud.write_bytes(cloud.read_bytes()[:1000])
     pipeline.run(tiny_config(), workdir, until="pointcloud")
     np.testing.assert_array_equal(np.load(cloud)["points"], whole)
+
+
+def test_a_deleted_video_is_made_again(finished, tiny_config, tmp_path):
+    workdir = tmp_path / "out"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "videos" / "circle.mp4").unlink()
+    before = stamps(workdir)
+    pipeline.run(tiny_config(), workdir, until="videos")
+    assert (workdir / "videos" / "circle.mp4").exists()
+    assert {n for n, t in stamps(workdir).items() if before[n] != t} == {"11_videos.npz", "11_videos.json"}
+
+
+def test_settings_may_change_while_nothing_was_made_with_them(finished, tiny_config, tmp_path):
+    workdir = tmp_path / "out"
+    config = tiny_config()
+    config.motion3d.solver = "newton"
+    pipeline.run(config, workdir, until="depth")
+    config.motion3d.solver = "irls"
+    pipeline.run(config, workdir, until="depth")
 
 
 def test_stages_need_only_what_comes_before_them():

@@ -1,0 +1,5 @@
+"""Bilinear sampling of feature planes."""
+
+from .op import sample_planes
+
+__all__ = ["sample_planes"]
