@@ -198,7 +198,8 @@ def main() -> int:
             become(demo_command(arguments))
         prepare(extras | {"test"})
         os.chdir(ROOT)
-        become([str(PYTHON), "-m", "pytest", *arguments])
+        # One worker per core, whole files each: the tests mostly compile, which takes one core. A later -n0 wins.
+        become([str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "loadfile", *arguments])
     except KeyboardInterrupt:
         return 130
     except (OSError, SetupError) as error:

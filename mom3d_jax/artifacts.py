@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import mom3d_jax
 from mom3d_jax import types
 from mom3d_jax.atomic import replacing
 
@@ -34,13 +35,12 @@ def key_of_files(path: Path) -> str:
 @functools.cache
 def key_of_code() -> str:
     """A content key of the project's own sources: results of other code are made again, never taken for today's."""
-    import mom3d_jax.kernels
-
     digest = hashlib.sha256()
-    for package in (Path(__file__).parent, Path(mom3d_jax.kernels.__file__).parent):
-        for file in sorted(package.rglob("*.py")):
-            digest.update(str(file.relative_to(package)).encode())
-            digest.update(file.read_bytes())
+    for folder in mom3d_jax.__path__:  # in a checkout the kernels lie in a second one
+        for package in (Path(folder), Path(folder, "kernels")):
+            for file in sorted(package.glob("**/*.py")) if (package / "__init__.py").is_file() else ():
+                digest.update(str(file.relative_to(package)).encode())
+                digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

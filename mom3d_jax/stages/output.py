@@ -93,7 +93,8 @@ def export(
     """Write the Gaussians and the contact sheet."""
     c = job.config
     dynamics, _ = dynamics_of(c, static, table)
-    sets, _ = gaussian_sets(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, c.time.field)
+    at_frame = jax.jit(gaussian_sets, static_argnames="field")
+    sets, _ = at_frame(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, field=c.time.field)
     ply = write_ply(job.output("frame_0000.ply"), jax.device_get(sets[0]))
     scene_file = DynamicScene(
         gaussians=dynamic["gaussians"],

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,11 @@ def moving(residual: str = "none", perturb: float = 0.0, **options):
     return g, dynamics, jax.tree.map(noise, params), velocity[0]
 
 
+sets_at = jax.jit(gaussian_sets, static_argnames="field")
+view = jax.jit(lambda g: render.render_view(g, CAMERA, capacity=2048, backend="xla"))
+
+
+@partial(jax.jit, static_argnames="field")
 def picture(g, dynamics, params, frame, field):
     sets, weights = gaussian_sets(g, dynamics, params, frame, field)
     return blend([render.render_view(s, CAMERA, capacity=2048, backend="xla").color for s in sets], weights)
@@ -57,7 +63,7 @@ def residual(request) -> tuple[str, dict]:
 def test_frame_zero_is_the_static_scene_to_the_bit(field, residual):
     name, options = residual
     g, dynamics, params, _ = moving(name, perturb=0.3, **options)
-    still = render.render_view(g, CAMERA, capacity=2048, backend="xla").color
+    still = view(g).color
     np.testing.assert_array_equal(picture(g, dynamics, params, 0, field), still)
 
 
@@ -79,14 +85,14 @@ def test_loop_has_no_jump_larger_than_the_motion():
 def test_front_copy_follows_the_table_and_rest_stays():
     g, dynamics, params, velocity = moving()
     for field in FIELDS:
-        (moved, *_), _ = gaussian_sets(g, dynamics, params, 3, field)
+        (moved, *_), _ = sets_at(g, dynamics, params, 3, field)
         np.testing.assert_allclose(moved.means[: g.movable], g.means[: g.movable] + 3 * velocity, rtol=1e-6)
         np.testing.assert_array_equal(moved.means[g.movable : len(g.alive)], g.means[g.movable :])
 
 
 def test_rear_copy_covers_the_same_pixels_one_percent_farther():
     g, dynamics, params, velocity = moving()
-    (filled,), _ = gaussian_sets(g, dynamics, params, 5, "fill")
+    (filled,), _ = sets_at(g, dynamics, params, 5, "fill")
     rear = filled.means[len(g.alive) :]
     backward = g.means[: g.movable] - (PERIOD - 5) * velocity
     np.testing.assert_allclose(project(CAMERA, rear)[0], project(CAMERA, backward)[0], rtol=1e-4)
@@ -97,8 +103,8 @@ def test_one_sided_tears_open_where_fill_does_not():
     g, dynamics, params, _ = moving()
     shown = {}
     for field in ("fill", "one_sided"):
-        (only,), _ = gaussian_sets(g, dynamics, params, PERIOD - 1, field)
-        shown[field] = float(render.render_view(only, CAMERA, capacity=2048, backend="xla").alpha.sum())
+        (only,), _ = sets_at(g, dynamics, params, PERIOD - 1, field)
+        shown[field] = float(view(only).alpha.sum())
     assert shown["fill"] > shown["one_sided"] * 1.02
 
 

@@ -22,7 +22,7 @@ def perturbed(model):
 
 
 def test_untrained_is_exactly_zero(model):
-    delta = model.apply(model.init(jax.random.key(0)), WHERE, jnp.float32([0.4, -1.0]))
+    delta = jax.jit(model.apply)(model.init(jax.random.key(0)), WHERE, jnp.float32([0.4, -1.0]))
     for part in delta:
         assert part.shape[:2] == (2, len(WHERE))
         np.testing.assert_array_equal(part, 0)
@@ -44,7 +44,7 @@ def test_gradients_are_finite_and_regularizers_are_scalars(model):
         delta = model.apply(params, WHERE, jnp.float32([-0.3]))
         return sum(jnp.sum(d**2) for d in delta) + sum(model.regularize(params).values(), jnp.float32(0))
 
-    gradient = jax.grad(loss)(perturbed(model))
+    gradient = jax.jit(jax.grad(loss))(perturbed(model))
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
     assert all(v.shape == () for v in model.regularize(perturbed(model)).values())
 

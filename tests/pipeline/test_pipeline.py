@@ -69,7 +69,7 @@ def test_other_settings_are_refused_by_name_and_force_redoes_only_what_depends_o
         pipeline.run(changed, workdir)
     pipeline.run(changed, workdir, until="depth", force=True)
     assert stamps(workdir) == before
-    changed.size.width = 48
+    changed.size.width = 80
     pipeline.run(changed, workdir, until="depth", force=True)
     redone = {name for name, stamp in stamps(workdir).items() if before[name] != stamp}
     assert redone == {"01_scene.npz", "01_scene.json", "02_depth.npz", "02_depth.json"}

@@ -92,7 +92,8 @@ def test_needed_capacity_is_the_largest_of_the_views():
     g = scene()
     views = cameras.generation_cameras(CAMERA, np.full((16, 24), 3.0, np.float32))
     needed = int(render.needed_capacity(g, views))
-    each = [int(render.render_view(g, cameras.select(views, v), capacity=512).used.intersections) for v in range(25)]
+    used = jax.jit(lambda camera: render.render_view(g, camera, capacity=512).used.intersections)
+    each = [int(used(cameras.select(views, v))) for v in range(25)]
     assert needed == max(each)
 
 

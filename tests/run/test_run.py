@@ -78,7 +78,7 @@ def test_test_adds_its_extra_and_keeps_it(ready: Path, tmp_path: Path) -> None:
     result = run(ready, "test", "-k", "some thing", cwd=tmp_path)
     assert result.returncode == 5, result.stderr
     arguments, _, folder = json.loads(result.stdout)
-    assert arguments == ["-k", "some thing"]
+    assert arguments == ["-n", "auto", "--dist", "loadfile", "-k", "some thing"]
     assert folder == str(ready)
     assert extras(ready) == ["test"]
     built = builds(ready)

@@ -28,7 +28,8 @@ def scene(n: int = 40, movable: int = 10) -> Gaussians:
 
 def views_of(g: Gaussians, count: int = 5) -> Views:
     poses = cameras.select(cameras.generation_cameras(CAMERA, np.full((16, 24), 3.0, np.float32)), slice(0, count))
-    images = [render.render_view(g, cameras.select(poses, v), capacity=4096).color for v in range(count)]
+    draw = jax.jit(lambda scene, camera: render.render_view(scene, camera, capacity=4096).color)
+    images = [draw(g, cameras.select(poses, v)) for v in range(count)]
     ones = np.ones((count, 16, 24), np.float32)
     nothing = Hints(np.zeros((count, 0, 2)), np.zeros((count, 0, 2)), np.zeros((count, 0), bool))
     return Views(

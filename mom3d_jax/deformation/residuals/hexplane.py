@@ -97,7 +97,7 @@ class HexPlaneResidual:
 
     def init(self, key: JaxArray) -> dict:
         """Initial parameters."""
-        return HexPlaneNetwork(self).init(key, jnp.zeros((1, 3)), jnp.zeros(1))["params"]
+        return jax.jit(HexPlaneNetwork(self).init)(key, jnp.zeros((1, 3)), jnp.zeros(1))["params"]
 
     def apply(self, params: dict, where: Float[Array, "m 3"], times: Float[Array, " k"]) -> Delta:
         """Corrections at `where` in [-1, 1]³ and signed `times` in [-1, 1]."""
