@@ -110,7 +110,8 @@ def displacements(scene_flow: SceneFlow, x: Float[Array, "m 3"], *, frames: int)
     share = z / below
 
     def travel(sign: float) -> Float[jax.Array, "t+1 m 3"]:
-        def advance(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        def advance(carry: tuple[jax.Array, jax.Array], step: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+            del step
             position, surface = carry
             motion, surface = _look_up(grid, position, surface)
             _, z = project(grid.camera, position)
