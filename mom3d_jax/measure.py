@@ -2,77 +2,81 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Float
 
 from mom3d_jax import metrics
 from mom3d_jax.cameras import project, select
-from mom3d_jax.deformation import gaussian_sets
-from mom3d_jax.gaussians import movable_rows
-from mom3d_jax.render import bucket, render_view
-from mom3d_jax.training import Frozen, Item, Pool, View, scene_gaussians, view_image
-from mom3d_jax.types import Array, Cameras, PointCloud, Views
+from mom3d_jax.deformation import Dynamics, blend, gaussian_sets
+from mom3d_jax.render import Drawer
+from mom3d_jax.training import Pool
+from mom3d_jax.types import Array, Cameras, Gaussians, PointCloud, Views
 
 MAX_PSNR = 100.0
 """What equal images score, so that means stay finite."""
 
 
-class Drawer:
-    """Draws fitted scenes in batches over the mesh; asks for more capacity where a view needs it."""
+class Picture(NamedTuple):
+    """One drawn view."""
 
-    def __init__(self, view: View, params: dict, frozen: Frozen, mesh: Mesh, capacity: int):
-        self._view, self._params, self._frozen, self._mesh = view, params, frozen, mesh
-        self._capacity = capacity
-        self._draw = view_image(view, mesh, capacity)
-
-    def images(self, pool: Pool) -> Iterator[Float[np.ndarray, "h w 3"]]:
-        """Draw every item of a pool, in order."""
-        size = self._mesh.size
-        for first in range(0, len(pool), size):
-            index = np.arange(first, min(first + size, len(pool)))
-            images = self._batch(pool.items(index, size))
-            yield from images[: len(index)]
-
-    def psnr(self, pool: Pool) -> list[float]:
-        """PSNR in dB of each item over its valid pixels."""
-        triples = ((image, pool.images[i], pool.valid[pool.view[i]]) for i, image in enumerate(self.images(pool)))
-        return [min(float(metrics.psnr(*triple)), MAX_PSNR) for triple in triples]
-
-    def along(self, cameras: Cameras, frames: Array) -> Iterator[Float[np.ndarray, "h w c"]]:
-        """Draw a camera path: one image per camera, at the frame given for it."""
-        n = len(frames)
-        blank = np.broadcast_to(np.float32(0), (n, cameras.height, cameras.width))
-        return self.images(Pool(cameras, np.arange(n), np.asarray(frames), blank[..., None], blank))
-
-    def _batch(self, batch: Item) -> np.ndarray:
-        while True:
-            images, needed = jax.device_get(self._draw(self._params, self._frozen, batch))
-            if needed.max() <= self._capacity:
-                return images
-            self._capacity = bucket(int(needed.max()))
-            self._draw = view_image(self._view, self._mesh, self._capacity)
+    color: Float[np.ndarray, "h w 3"]
+    alpha: Float[np.ndarray, "h w"]
+    """The larger one of the sets; exactly 0 where no Gaussian leaves a trace."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Reach:
-    """Draws what the movable Gaussians cover at a frame: 1 where any of them leaves a trace, exactly 0 elsewhere."""
+Sets = tuple[list[Gaussians], list[Any]]
+SceneAt = Callable[[Float[Array, " b"]], Sets]
+"""A scene over time: frames [b] -> complete sets of Gaussians and the weights of their images, all with an axis b."""
 
-    field: str
-    backend: str | None = None
 
-    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
-        """Cover [h, w, 1] and the intersections it took."""
-        movable = movable_rows(scene_gaussians(params, frozen))
-        sets, _ = gaussian_sets(movable, frozen.moving(), params["residual"], item.frame, self.field)
-        views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
-        cover = jnp.stack([v.alpha > 0 for v in views]).any(axis=0)
-        return cover[..., None].astype(jnp.float32), jnp.max(jnp.stack([v.used.intersections for v in views]))
+def still(gaussians: Gaussians) -> SceneAt:
+    """A scene that does not move."""
+
+    def at(frames: Float[Array, " b"]) -> Sets:
+        repeated = jax.tree.map(lambda a: jnp.repeat(jnp.asarray(a)[None], len(frames), axis=0), gaussians)
+        return [repeated], [None]
+
+    return at
+
+
+def moving(gaussians: Gaussians, dynamics: Dynamics, residual: dict, field: str) -> SceneAt:
+    """A scene in motion under a field."""
+    over_frames = jax.jit(jax.vmap(partial(gaussian_sets, field=field), in_axes=(None, None, None, 0)))
+    return lambda frames: over_frames(gaussians, dynamics, residual, jnp.asarray(frames, jnp.float32))
+
+
+def only_movable(gaussians: Gaussians) -> Gaussians:
+    """The same Gaussians with all that never move made invisible: what is left shows where movable ones reach."""
+    rows = np.arange(len(gaussians.alive))
+    return dataclasses.replace(gaussians, alive=np.asarray(gaussians.alive) & (rows < gaussians.movable))
+
+
+def draw(scene_at: SceneAt, drawer: Drawer, cameras: Cameras, frames: Array) -> Iterator[Picture]:
+    """Draw a scene from one camera after the other, each at its own frame."""
+    blend_batch = jax.vmap(lambda front, back, w: blend([front, back], [w, 1 - w]))
+    for first in range(0, len(frames), drawer.batch):
+        index = np.minimum(np.arange(first, first + drawer.batch), len(frames) - 1)
+        sets, weights = scene_at(np.asarray(frames)[index])
+        views = [drawer(gaussians, select(cameras, index)) for gaussians in sets]
+        colors = views[0].color if len(views) == 1 else blend_batch(views[0].color, views[1].color, weights[0])
+        reached = jnp.stack([view.alpha for view in views]).max(axis=0)
+        pictures = zip(*jax.device_get((colors, reached)), strict=True)
+        for color, alpha in itertools.islice(pictures, len(frames) - first):  # the last batch is padded
+            yield Picture(color, alpha)
+
+
+def pool_psnr(scene_at: SceneAt, drawer: Drawer, pool: Pool) -> list[float]:
+    """PSNR in dB of each item of a pool over its valid pixels."""
+    pictures = draw(scene_at, drawer, select(pool.cameras, pool.view), pool.frame)
+    items = zip(pictures, pool.images, pool.view, strict=True)
+    return [min(float(metrics.psnr(p.color, image, pool.valid[view])), MAX_PSNR) for p, image, view in items]
 
 
 def valid_share(cloud: PointCloud, views: Views) -> float:

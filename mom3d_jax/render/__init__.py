@@ -2,11 +2,13 @@
 
 from mom3d_jax.kernels.backends import choose as choose_backend
 from mom3d_jax.kernels.rasterize import bucket, self_check
+from mom3d_jax.render.drawer import Drawer
 from mom3d_jax.render.projection import Projected, project_gaussians
 from mom3d_jax.render.spherical_harmonics import sh_colors
 from mom3d_jax.render.views import needed_capacity, over_views, render_view
 
 __all__ = [
+    "Drawer",
     "Projected",
     "bucket",
     "choose_backend",

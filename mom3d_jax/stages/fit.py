@@ -15,7 +15,7 @@ from mom3d_jax.cameras import heldout_cameras
 from mom3d_jax.deformation import Dynamics, initialize
 from mom3d_jax.gaussians import from_points
 from mom3d_jax.motion3d import displacements as integrate
-from mom3d_jax.render import bucket, choose_backend, needed_capacity, self_check
+from mom3d_jax.render import Drawer, bucket, choose_backend, needed_capacity, self_check
 from mom3d_jax.stages.job import Job
 from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
 from mom3d_jax.views import render_views
@@ -42,8 +42,8 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     heldout = render_views(
         cloud, heldout_cameras(camera, depth.z), scene, camera, min_coverage=0.0, edge_ratio=c.pointcloud.edge_ratio
     )
-    draw = measure.Drawer(view, state.params, frozen, mesh, report.capacity)
-    train, unseen = (draw.psnr(training.still_pool(v)) for v in (views, heldout))
+    drawer = Drawer(mesh, report.capacity, view.backend)
+    train, unseen = (measure.pool_psnr(measure.still(fitted), drawer, training.still_pool(v)) for v in (views, heldout))
     figures = {
         "steps": report.steps,
         "skipped_steps": report.skipped,
@@ -78,10 +78,14 @@ def stage2(job: Job, views: Views, frames: Frames, static: dict, table: Displace
     # Two copies of the movable Gaussians at most, and none of them larger than in the static scene to speak of.
     capacity = bucket(int(1.5 * _capacity(start, views)))
     state, report = _train(job, "stage2", c.stage2, view, start, residual, frozen, pool, mesh, capacity)
-    draw = measure.Drawer(view, state.params, frozen, mesh, report.capacity)
-    moving = dataclasses.replace(frames, valid=np.asarray(frames.valid) * np.asarray(frames.masks))
-    masked = draw.psnr(training.video_pool(views, moving).where(lambda pool: pool.frame > 0))
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
+    residual = jax.device_get(state.params["residual"])
+    in_mask = dataclasses.replace(frames, valid=np.asarray(frames.valid) * np.asarray(frames.masks))
+    masked = measure.pool_psnr(
+        measure.moving(fitted, dynamics, residual, c.time.field),
+        Drawer(mesh, report.capacity, view.backend),
+        training.video_pool(views, in_mask).where(lambda pool: pool.frame > 0),
+    )
     figures = {
         "steps": report.steps,
         "skipped_steps": report.skipped,
@@ -89,7 +93,7 @@ def stage2(job: Job, views: Views, frames: Frames, static: dict, table: Displace
         "train_psnr_masked_min": float(np.min(masked)),
         "intersections_capacity": report.capacity,
     }
-    return {"gaussians": fitted, "residual": jax.device_get(state.params["residual"])}, {"stage2": figures}
+    return {"gaussians": fitted, "residual": residual}, {"stage2": figures}
 
 
 def dynamics_of(c: ConfigDict, static: dict, table: Displacements) -> tuple[Dynamics, dict]:

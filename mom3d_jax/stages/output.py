@@ -22,6 +22,7 @@ from mom3d_jax.export import (
     write_video,
 )
 from mom3d_jax.progress import Progress
+from mom3d_jax.render import Drawer
 from mom3d_jax.stages.fit import backend_name, dynamics_of
 from mom3d_jax.stages.job import Job
 from mom3d_jax.types import Cameras, Depth, Displacements, Flows, Frames, Scene, Views
@@ -42,33 +43,32 @@ def videos(
     """Render the paths as mp4 and measure the clip of the centre camera."""
     c = job.config
     camera = job.camera(scene.image)
-    drawers = {
-        field: _drawer(job, static, table, dynamic, training.DynamicView(field, backend_name(c)))
-        for field in {c.time.field, "loop"}
-    }
+    dynamics, _ = dynamics_of(c, static, table)
+    drawer = Drawer(training.make_mesh(c.devices), job.figures["stage2"]["intersections_capacity"], backend_name(c))
+    at = measure.moving(dynamic["gaussians"], dynamics, dynamic["residual"], c.time.field)
     fixed, every = _still(camera, c.time.frames), np.arange(c.time.frames)
-    centre = np.stack(list(drawers[c.time.field].along(fixed, every)))
+    centre = np.stack([picture.color for picture in measure.draw(at, drawer, fixed, every)])
     shown = {"centre": centre[_spread(len(centre))]}
     outside = write_video(job.output("videos/centre.mp4"), centre, fps=c.render.fps).saturated
     with Progress("videos", total=len(c.render.paths) * c.render.frames) as progress:
         for number, name in enumerate(c.render.paths):
-            images = drawers[c.time.field].along(path_cameras(camera, name, c.render.frames), _frames_of(c))
+            images = measure.draw(at, drawer, path_cameras(camera, name, c.render.frames), _frames_of(c))
             clip = _Clip(images, progress, number * c.render.frames, _spread(c.render.frames))
             outside += write_video(job.output(f"videos/{name}.mp4"), clip, fps=c.render.fps).saturated
             shown[name] = np.stack(clip.kept)
 
-    reach = _drawer(job, static, table, dynamic, measure.Reach(c.time.field, backend_name(c)))
-    reached = np.zeros(centre.shape[1:3], bool)
-    for cover in reach.along(fixed, every):
-        reached |= cover[..., 0] > 0
-    first, last = drawers["loop"].along(_still(camera, 2), np.array([0, c.time.frames]))
+    movable = measure.only_movable(dynamic["gaussians"])
+    alone = measure.moving(movable, dynamics, dynamic["residual"], c.time.field)
+    reached = np.stack([p.alpha > 0 for p in measure.draw(alone, drawer, fixed, every)]).any(axis=0)
+    looping = measure.moving(dynamic["gaussians"], dynamics, dynamic["residual"], "loop")
+    first, last = measure.draw(looping, drawer, _still(camera, 2), np.array([0, c.time.frames]))
     asked, mask = np.asarray(flows.flow[INPUT_VIEW]), np.asarray(scene.mask)
     spread = np.ptp(centre, axis=0).max(axis=-1)
     figures = {
         "static_max_abs_diff": float(spread[~reached].max()) if not reached.all() else 0.0,
         "static_share": float(np.mean(~reached)),
         "motion_epe_px": measure.optical_flow_error(centre, asked, mask),
-        "loop_equal": bool(np.array_equal(first, last)),
+        "loop_equal": bool(np.array_equal(first.color, last.color)),
         "saturated_values": outside,
     }
     sampled = np.asarray(frames.views).tolist()
@@ -128,26 +128,16 @@ def export(
 class _Clip:
     """Images on their way into a video: counted, and some kept."""
 
-    def __init__(self, images: Iterator[np.ndarray], progress: Progress, before: int, keep: np.ndarray):
+    def __init__(self, images: Iterator[measure.Picture], progress: Progress, before: int, keep: np.ndarray):
         self._images, self._progress, self._before, self._keep = images, progress, before, set(keep.tolist())
         self.kept: list[np.ndarray] = []
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for number, image in enumerate(self._images):
+        for number, picture in enumerate(self._images):
             if number in self._keep:
-                self.kept.append(image)
+                self.kept.append(picture.color)
             self._progress.update(self._before + number + 1)
-            yield image
-
-
-def _drawer(job: Job, static: dict, table: Displacements, dynamic: dict, view: training.View) -> measure.Drawer:
-    c = job.config
-    g = dynamic["gaussians"]
-    dynamics, _ = dynamics_of(c, static, table)
-    frozen = training.Frozen(alive=g.alive, pixel_size=static["pixel_size"], dynamics=dynamics, movable=g.movable)
-    params = {"gaussians": {n: getattr(g, n) for n in training.TRAINED}, "residual": dynamic["residual"]}
-    capacity = job.figures["stage2"]["intersections_capacity"]
-    return measure.Drawer(view, params, frozen, training.make_mesh(c.devices), capacity)
+            yield picture.color
 
 
 def _frames_of(c: ConfigDict) -> np.ndarray:

@@ -7,7 +7,7 @@ from mom3d_jax.training.optimizers import make_optimizer
 from mom3d_jax.training.pool import Item, Pool, still_pool, video_pool
 from mom3d_jax.training.sharding import make_mesh
 from mom3d_jax.training.state import TRAINED, Frozen, TrainState, new_state, scene_gaussians
-from mom3d_jax.training.steps import DynamicView, StaticView, View, make_step, view_image
+from mom3d_jax.training.steps import DynamicView, StaticView, View, make_step
 
 __all__ = [
     "TRAINED",
@@ -29,5 +29,4 @@ __all__ = [
     "scene_gaussians",
     "still_pool",
     "video_pool",
-    "view_image",
 ]

@@ -116,20 +116,6 @@ def make_step(
     return jax.jit(step, in_shardings=(whole, whole, split), out_shardings=whole, donate_argnums=0)
 
 
-def view_image(view: View, mesh: Mesh, capacity: int) -> Callable[[dict, Frozen, Item], tuple[jax.Array, jax.Array]]:
-    """A jitted function that draws a batch: images [b, h, w, 3] and the intersections that each took [b]."""
-
-    def draw(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, jax.Array]:
-        def one(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, jax.Array]:
-            params, frozen = shared
-            return view(params, frozen, item, capacity)
-
-        return over_views(one, (params, frozen), batch, mesh=mesh)
-
-    whole, split = replicated(mesh), split_over_data(mesh)
-    return jax.jit(draw, in_shardings=(whole, whole, split), out_shardings=whole)
-
-
 def _in_world_units(updates: dict, frozen: Frozen) -> dict:
     """Turn position updates from px into world units, and slow down the SH bands above degree 0 as 3DGS does."""
     moved = dict(updates["gaussians"])

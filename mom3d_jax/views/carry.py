@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,22 @@ from jaxtyping import Float
 
 from mom3d_jax.cameras import pixel_grid
 from mom3d_jax.types import Array
-from mom3d_jax.views.raster import Raster, apply
+from mom3d_jax.views.geometry import Surface
+from mom3d_jax.views.raster import Raster, apply, view_by_view
 from mom3d_jax.views.resample import cubic, fill_holes, linear, sample
 
 KERNELS: dict[str, Callable[[jax.Array], jax.Array]] = {"linear": linear, "cubic": cubic}
 
 
-@functools.partial(jax.jit, static_argnames="kernel")
+@functools.partial(jax.jit, static_argnames=("kernel", "edge_ratio"))
+def _carry_view(
+    surface: Surface, values: Float[Array, "h0 w0 c"], view: tuple[jax.Array, ...], kernel: str, edge_ratio: float
+) -> tuple[jax.Array, jax.Array]:
+    source, owner, depth = view
+    seen = sample(jnp.asarray(values), surface, source, owner, KERNELS[kernel], edge_ratio)
+    return fill_holes(seen, depth, edge_ratio)
+
+
 def carry(
     raster: Raster, values: Float[Array, "h0 w0 c"], kernel: str = "linear"
 ) -> tuple[Float[jax.Array, "v h w c"], Float[jax.Array, "v h w"]]:
@@ -29,17 +39,31 @@ def carry(
     Returns:
       The channels, 0 where nothing is known, and the depth with small holes closed, 0 where nothing is known.
     """
-    values = jnp.asarray(values)
-
-    def one(view: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        source, owner, depth = view
-        seen = sample(values, raster.surface, source, owner, KERNELS[kernel], raster.edge_ratio)
-        return fill_holes(seen, depth, raster.edge_ratio)
-
-    return jax.lax.map(one, (raster.source, raster.owner, raster.depth))
+    one = functools.partial(_carry_view, raster.surface, values, kernel=kernel, edge_ratio=raster.edge_ratio)
+    return view_by_view(one, (raster.source, raster.owner, raster.depth))
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="edge_ratio")
+def _carry_flow_view(
+    surface: Surface, flow: Float[Array, "h0 w0 2"], view: tuple[Any, ...], edge_ratio: float
+) -> jax.Array:
+    hom, source, owner, depth = view
+    moved = source + sample(jnp.asarray(flow), surface, source, owner, linear, edge_ratio)
+    known = depth > 0
+    # ŝ₃ = B⁻¹q̂ - ρ e scales 1/z' to 1/z.
+    q = jnp.asarray(pixel_grid(depth.shape[1], depth.shape[0]))
+    rho = jnp.where(known, 1 / jnp.where(known, depth, 1.0), 0.0)
+    s3 = apply(hom.backward, q)[2] - rho * hom.epipole[2]
+    rho_photo = rho / jnp.where(known, s3, 1.0)
+    landing = []
+    for position in (source, moved):
+        a, b, c = apply(hom.forward, position)
+        c = jnp.where(known, c + hom.shift[2] * rho_photo, 1.0)
+        landing.append(jnp.stack([a + hom.shift[0] * rho_photo, b + hom.shift[1] * rho_photo], -1) / c[..., None])
+    motion = jnp.where(known[..., None], landing[1] - landing[0], 0.0)
+    return fill_holes(motion, depth, edge_ratio)[0]
+
+
 def carry_flow(raster: Raster, flow: Float[Array, "h0 w0 2"]) -> Float[jax.Array, "v h w 2"]:
     """Flow of the photo as every view sees it, px per frame of the view.
 
@@ -49,23 +73,5 @@ def carry_flow(raster: Raster, flow: Float[Array, "h0 w0 2"]) -> Float[jax.Array
       raster: correspondence of the views with the photo.
       flow: px per frame on the photo's grid.
     """
-    flow = jnp.asarray(flow)
-
-    def one(view: tuple) -> jax.Array:
-        hom, source, owner, depth = view
-        moved = source + sample(flow, raster.surface, source, owner, linear, raster.edge_ratio)
-        known = depth > 0
-        # ŝ₃ = B⁻¹q̂ - ρ e scales 1/z' to 1/z.
-        q = jnp.asarray(pixel_grid(depth.shape[1], depth.shape[0]))
-        rho = jnp.where(known, 1 / jnp.where(known, depth, 1.0), 0.0)
-        s3 = apply(hom.backward, q)[2] - rho * hom.epipole[2]
-        rho_photo = rho / jnp.where(known, s3, 1.0)
-        landing = []
-        for position in (source, moved):
-            a, b, c = apply(hom.forward, position)
-            c = jnp.where(known, c + hom.shift[2] * rho_photo, 1.0)
-            landing.append(jnp.stack([a + hom.shift[0] * rho_photo, b + hom.shift[1] * rho_photo], -1) / c[..., None])
-        motion = jnp.where(known[..., None], landing[1] - landing[0], 0.0)
-        return fill_holes(motion, depth, raster.edge_ratio)[0]
-
-    return jax.lax.map(one, (raster.homographies, raster.source, raster.owner, raster.depth))
+    one = functools.partial(_carry_flow_view, raster.surface, flow, edge_ratio=raster.edge_ratio)
+    return view_by_view(one, (raster.homographies, raster.source, raster.owner, raster.depth))

@@ -8,6 +8,8 @@ agree between views, which splatted colours do not.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -106,37 +108,42 @@ def _nearest(
     return front, jnp.where(owner == nobody, -1, owner)
 
 
+def view_by_view(function: Callable[[Any], Any], batch: Any) -> Any:
+    """A jitted function of one view, applied along the leading axis of a pytree.
+
+    One view after the other bounds the memory, and one compiled program serves any number of views.
+    """
+    views = [function(jax.tree.map(lambda a, v=v: a[v], batch)) for v in range(len(jax.tree.leaves(batch)[0]))]
+    return jax.tree.map(lambda *a: jnp.stack(a), *views)
+
+
 @functools.partial(jax.jit, static_argnames=("width", "height"))
-def _rasterize(
-    surf: Surface, homs: Homographies, width: int, height: int
+def _rasterize_view(
+    surf: Surface, hom: Homographies, width: int, height: int
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Source, owner, depth and seen of every view, one view at a time to bound the memory."""
+    """Source, owner, depth and seen of one view."""
     h, w = surf.inverse_depth.shape
     q = jnp.asarray(pixel_grid(width, height))
     centres = jnp.asarray(pixel_grid(w, h)).reshape(-1, 2)
+    index, depths, landing, rho_point = _candidates(surf, hom, width, height)
+    front, owner = _nearest(index, depths, width * height)
 
-    def one(hom: Homographies) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        index, depths, landing, rho_point = _candidates(surf, hom, width, height)
-        front, owner = _nearest(index, depths, width * height)
+    # Back along the epipolar line: ŝ = B⁻¹q̂ - ρ e.
+    rho = front.reshape(height, width)
+    covered = rho > 0
+    (g0, g1, g2), e = apply(hom.backward, q), hom.epipole
+    s2 = jnp.where(covered, g2 - rho * e[2], 1.0)
+    source = jnp.stack([g0 - rho * e[0], g1 - rho * e[1]], -1) / s2[..., None]
+    source = jnp.where(covered[..., None], source, 0.0)
+    depth = jnp.where(covered, 1 / jnp.where(covered, rho, 1.0), 0.0)
 
-        # Back along the epipolar line: ŝ = B⁻¹q̂ - ρ e.
-        rho = front.reshape(height, width)
-        covered = rho > 0
-        (g0, g1, g2), e = apply(hom.backward, q), hom.epipole
-        s2 = jnp.where(covered, g2 - rho * e[2], 1.0)
-        source = jnp.stack([g0 - rho * e[0], g1 - rho * e[1]], -1) / s2[..., None]
-        source = jnp.where(covered[..., None], source, 0.0)
-        depth = jnp.where(covered, 1 / jnp.where(covered, rho, 1.0), 0.0)
-
-        inside = (landing >= 0).all(-1) & (landing[:, 0] < width) & (landing[:, 1] < height) & (rho_point > 0)
-        cell = jnp.where(inside[:, None], landing, 0.0).astype(jnp.int32)
-        pixel = cell[:, 1] * width + cell[:, 0]
-        in_front = rho_point * (1 + DEPTH_TOLERANCE) >= front[pixel]
-        shown = jnp.abs(source.reshape(-1, 2)[pixel] - centres).max(-1) < SAME_PLACE
-        seen = inside & (in_front | shown)
-        return source, owner.reshape(height, width), depth, seen.reshape(h, w)
-
-    return jax.lax.map(one, homs)
+    inside = (landing >= 0).all(-1) & (landing[:, 0] < width) & (landing[:, 1] < height) & (rho_point > 0)
+    cell = jnp.where(inside[:, None], landing, 0.0).astype(jnp.int32)
+    pixel = cell[:, 1] * width + cell[:, 0]
+    in_front = rho_point * (1 + DEPTH_TOLERANCE) >= front[pixel]
+    shown = jnp.abs(source.reshape(-1, 2)[pixel] - centres).max(-1) < SAME_PLACE
+    seen = inside & (in_front | shown)
+    return source, owner.reshape(height, width), depth, seen.reshape(h, w)
 
 
 def rasterize(cloud: PointCloud, cameras: Cameras, input_camera: Cameras, *, edge_ratio: float = 1.1) -> Raster:
@@ -153,5 +160,7 @@ def rasterize(cloud: PointCloud, cameras: Cameras, input_camera: Cameras, *, edg
     """
     surf = surface(cloud, input_camera, edge_ratio)
     homs = homographies(cameras, input_camera)
-    source, owner, depth, seen = _rasterize(surf, homs, cameras.width, cameras.height)
+    source, owner, depth, seen = view_by_view(
+        lambda hom: _rasterize_view(surf, hom, width=cameras.width, height=cameras.height), homs
+    )
     return Raster(source, owner, depth, seen, surf, homs, edge_ratio)

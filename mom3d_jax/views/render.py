@@ -85,8 +85,8 @@ def render_views(
     pixels = np.asarray(cloud.pixels)
     photo = np.zeros((h * w, 4), np.float32)
     photo[pixels, :3], photo[pixels, 3] = cloud.colors, cloud.mask
-    seen, depth = carry(raster, photo.reshape(h, w, 4), "cubic")
-    seen = np.asarray(jnp.clip(seen, 0, 1))
+    carried, depth = carry(raster, photo.reshape(h, w, 4), "cubic")
+    seen = np.asarray(jnp.clip(carried, 0, 1))
     visible = np.asarray(raster.seen).reshape(len(raster.seen), -1)[:, pixels]
     valid = np.asarray(depth > 0, np.float32)
     coverage = valid.mean((1, 2))
