@@ -13,9 +13,7 @@ from mom3d_jax import cli
 
 def main() -> None:
     """Run the whole pipeline and print its figures."""
-    words = cli.parse(sys.argv)
-    if words:
-        cli.fail(f"unexpected argument {words[0]!r}; settings look like --config.time.frames=90")
+    cli.parse(sys.argv, usage=(__doc__ or "").strip())
 
     def run() -> None:
         from mom3d_jax import pipeline, summary

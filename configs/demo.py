@@ -14,6 +14,6 @@ def get_config():
     c.input = "bundled"
     c.size.width = 192
     c.stage1.steps = 250
-    c.deformation.options = {"resolution": 32, "features": 8, "width": 32}
+    c.deformation.options.hexplane.update({"resolution": 32, "features": 8, "width": 32})
     c.stage2.steps = 100
     return c

@@ -14,6 +14,6 @@ def get_config():
     c = default_config()
     c.size.width = 256
     c.stage1.steps = 400
-    c.deformation.options = {"resolution": 32, "features": 8, "width": 32}
+    c.deformation.options.hexplane.update({"resolution": 32, "features": 8, "width": 32})
     c.stage2.steps = 250
     return c

@@ -24,9 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if command == "synth":
         cli.guarded(lambda: _synth(rest))
     elif command in names:
-        words = cli.parse([f"mom3d_jax {command}", *rest])
-        if words:
-            cli.fail(f"unexpected argument {words[0]!r}; settings look like --config.time.frames=90")
+        cli.parse([f"mom3d_jax {command}", *rest], usage=_usage(names))
         cli.guarded(lambda: _stage(command))
     else:
         cli.fail(f"unknown command {command!r}; known: synth, {', '.join(names)}")

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,13 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def key_of_files(path: Path) -> str:
-    """A content key of a file and what belongs to it, or of a folder (its own files, one level of folders below)."""
-    files = [path, path.with_suffix(".json")] if path.is_file() else sorted([*path.glob("*"), *path.glob("*/*")])
+def key_of_files(files: Iterable[Path]) -> str:
+    """A content key of files and their names, wherever they lie."""
     digest = hashlib.sha256()
     for file in files:
-        if file.is_file():
-            digest.update(file.name.encode())
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
+        digest.update(file.name.encode())
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()[:16]
 
 

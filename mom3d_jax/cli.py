@@ -19,13 +19,27 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything that is ma
 FORCE = flags.DEFINE_bool("force", False, "Go on in a work folder that was begun with another input or config.")
 
 
-def parse(argv: list[str]) -> list[str]:
-    """Parse flags; returns the words that are not flags. Ends the process with code 2 and one line on a bad flag."""
+def parse(argv: list[str], usage: str) -> None:
+    """Parse flags. Prints `usage` for --help; ends the process with code 2 and one line on anything unknown."""
+    if {"-h", "--help"} & set(argv[1:]):
+        print(usage)
+        raise SystemExit(0)
     try:
-        return flags.FLAGS(argv, known_only=False)[1:]
-    except (flags.Error, AttributeError, KeyError, TypeError, FileNotFoundError, ValueError) as error:
-        message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        fail(" ".join(message.split()))
+        words = flags.FLAGS(argv)[1:]
+    except (AttributeError, KeyError) as error:  # what config_flags raises for a setting that there is not
+        fail(f"unknown setting {_innermost(error)}; all of them are in mom3d_jax/config.py")
+    except (flags.Error, TypeError, ValueError, OSError) as error:
+        fail(" ".join(str(error).split()))
+    if words:
+        fail(f"unexpected argument {words[0]!r}; settings look like --config.time.frames=90")
+
+
+def _innermost(error: BaseException) -> str:
+    """The text inside nested exceptions and quotes, on one line."""
+    inside: object = error
+    while isinstance(inside, BaseException) and inside.args:
+        inside = inside.args[0]
+    return " ".join(str(inside).replace("\\n", " ").split()).strip("'\"")
 
 
 def job() -> tuple[ConfigDict, Path, bool]:
@@ -40,7 +54,7 @@ def job() -> tuple[ConfigDict, Path, bool]:
         fail("no input given: add --input=PATH, an image file or a scene folder")
     if WORKDIR.value is None:
         fail("no work folder given: add --workdir=OUT")
-    return config, Path(WORKDIR.value), FORCE.value
+    return config, Path(WORKDIR.value).expanduser(), FORCE.value
 
 
 def fail(message: str) -> NoReturn:

@@ -32,7 +32,16 @@ def default_config() -> ConfigDict:
 
     c.motion3d = ConfigDict()
     c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS or "module:attribute"
-    c.motion3d.options = ConfigDict()
+    c.motion3d.options = ConfigDict()  # of each solver, by its name; those of "module:attribute" are called `own`
+    c.motion3d.options.coupled = ConfigDict(
+        {"smoothness": 2.0, "damping": 0.03, "depth_edge": 0.1, "epsilon": 0.3, "shrink": 0.5, "sharpest": 0.002}
+    )
+    c.motion3d.options.coupled.update({"inner": 10, "iterations": 9, "tolerance": 0.0})
+    c.motion3d.options.irls = ConfigDict({"damping": 0.03, "epsilon": 1.0, "shrink": 0.6, "sharpest": 1e-4})
+    c.motion3d.options.irls.update({"iterations": 30, "tolerance": 1e-5})
+    c.motion3d.options.official_sgd = ConfigDict({"rate": 0.5, "decay": 0.97, "iterations": 200, "tolerance": 0.0})
+    c.motion3d.options.input_view_lift = ConfigDict()
+    c.motion3d.options.own = ConfigDict()
 
     c.animation = ConfigDict()
     c.animation.views = (2, 7, 12)  # 5 · outer + inner
@@ -56,7 +65,18 @@ def default_config() -> ConfigDict:
 
     c.deformation = ConfigDict()
     c.deformation.residual = "hexplane"  # none, hexplane
-    c.deformation.options = ConfigDict()
+    c.deformation.options = ConfigDict()  # of each residual, by its name
+    c.deformation.options.none = ConfigDict()
+    c.deformation.options.hexplane = ConfigDict()
+    c.deformation.options.hexplane.resolution = 64  # cells per spatial axis at the first level
+    c.deformation.options.hexplane.time_resolution = 25  # cells along signed time, which covers two periods
+    c.deformation.options.hexplane.features = 16
+    c.deformation.options.hexplane.multires = (1, 2)
+    c.deformation.options.hexplane.width = 64  # hidden units
+    c.deformation.options.hexplane.heads = ("pixels", "log_scales", "quaternions")
+    c.deformation.options.hexplane.plane_smoothness = 1e-4
+    c.deformation.options.hexplane.time_smoothness = 1e-2
+    c.deformation.options.hexplane.time_deviation = 1e-4
 
     c.stage2 = ConfigDict()
     c.stage2.steps = 600

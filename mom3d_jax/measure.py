@@ -38,16 +38,14 @@ SceneAt = Callable[[Float[Array, " b"]], Sets]
 
 def still(gaussians: Gaussians) -> SceneAt:
     """A scene that does not move."""
-
-    def at(frames: Float[Array, " b"]) -> Sets:
-        repeated = jax.tree.map(lambda a: jnp.repeat(jnp.asarray(a)[None], len(frames), axis=0), gaussians)
-        return [repeated], [None]
-
-    return at
+    gaussians = jax.device_put(gaussians)
+    repeat = jax.jit(lambda g, n: jax.tree.map(lambda a: jnp.repeat(a[None], n, axis=0), g), static_argnums=1)
+    return lambda frames: ([repeat(gaussians, len(frames))], [None])
 
 
 def moving(gaussians: Gaussians, dynamics: Dynamics, residual: dict, field: str) -> SceneAt:
     """A scene in motion under a field."""
+    gaussians, dynamics, residual = jax.device_put((gaussians, dynamics, residual))
     over_frames = jax.jit(jax.vmap(partial(gaussian_sets, field=field), in_axes=(None, None, None, 0)))
     return lambda frames: over_frames(gaussians, dynamics, residual, jnp.asarray(frames, jnp.float32))
 

@@ -7,6 +7,7 @@ that depend on it and no others.
 """
 
 import dataclasses
+import importlib.util
 import json
 import logging
 import time
@@ -17,7 +18,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mom3d_jax import artifacts
-from mom3d_jax.stages import Job, fit, input_path, merge, motion, output, prepare
+from mom3d_jax.inputs import find_files
+from mom3d_jax.stages import Job, check, fit, input_path, merge, motion, output, prepare
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("scene", prepare.scene, (), ("input", "size")),
+    Stage("scene", prepare.scene, (), ("size",)),
     Stage("depth", prepare.depth, ("scene",), ("size",)),
     Stage("pointcloud", prepare.pointcloud, ("scene", "depth"), ("size", "pointcloud")),
     Stage("views", prepare.views, ("scene", "depth", "pointcloud"), ("size", "pointcloud", "views")),
@@ -85,9 +87,10 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     Raises:
       ValueError: bad input, or a work folder of another input or config; one line that names it and the remedy.
     """
+    check(config)
     source = input_path(config, workdir)
     stages = STAGES[: [s.name for s in STAGES].index(until) + 1] if until else STAGES
-    source_key = artifacts.key_of_files(source)
+    source_key = artifacts.key_of_files(find_files(source).present())
     settings = {stage.name: ConfigDict({name: config[name] for name in stage.reads}) for stage in stages}
     keys: dict[str, str] = {}
     for stage in stages:
@@ -95,6 +98,7 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
         keys[stage.name] = artifacts.key_of(artifacts.key_of_code(), stage.name, settings[stage.name].to_dict(), needed)
     files = {s.name: workdir / "artifacts" / f"{n:02d}_{s.name}.npz" for n, s in enumerate(stages, start=1)}
     claim = {"input_key": source_key, "config": json.loads(config.to_json_best_effort())}
+    del claim["config"]["input"]  # the key says what it is, wherever it lies
     if not force:
         _refuse_to_overwrite(
             workdir, claim, [n for n, f in files.items() if f.exists() and not _done(f, keys[n], workdir)]
@@ -128,6 +132,13 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     if until is None:
         artifacts.write_json(workdir / "metrics.json", figures)
     return figures
+
+
+def _plugged_in(config: ConfigDict) -> str | None:
+    """A content key of the user's own solver, if it is one."""
+    module, colon, _ = config.motion3d.solver.partition(":")
+    spec = importlib.util.find_spec(module) if colon else None
+    return artifacts.key_of_files([Path(spec.origin)]) if spec and spec.origin else None
 
 
 def _done(file: Path, key: str, workdir: Path) -> bool:

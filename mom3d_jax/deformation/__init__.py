@@ -6,6 +6,6 @@ the two and the frozen displacement table together.
 
 from mom3d_jax.deformation.dynamics import Dynamics, gaussian_sets, initialize
 from mom3d_jax.deformation.fields import FIELDS, blend
-from mom3d_jax.deformation.residuals import RESIDUALS
+from mom3d_jax.deformation.residuals import RESIDUALS, make_residual
 
-__all__ = ["FIELDS", "RESIDUALS", "Dynamics", "blend", "gaussian_sets", "initialize"]
+__all__ = ["FIELDS", "RESIDUALS", "Dynamics", "blend", "gaussian_sets", "initialize", "make_residual"]

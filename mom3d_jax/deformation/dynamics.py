@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array as JaxArray
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mom3d_jax.deformation.fields import FIELDS, Copy, ramp
-from mom3d_jax.deformation.residuals import RESIDUALS, Delta, Residual
+from mom3d_jax.deformation.residuals import Delta, Residual, make_residual
 from mom3d_jax.gaussians import concatenate, fade, movable_rows, rest_rows
 from mom3d_jax.types import Array, Displacements, Gaussians, pytree, static
 
@@ -66,17 +66,15 @@ def initialize(
     Raises:
       ValueError: an unknown residual, a crossfade outside (0, 1], a table of another number of Gaussians.
     """
-    if residual not in RESIDUALS:
-        raise ValueError(f"unknown residual {residual!r}; known: {', '.join(RESIDUALS)}")
     if not 0 < crossfade <= 1:
         raise ValueError(f"crossfade {crossfade} is not in (0, 1]")
     m = gaussians.movable
     if displacements.forward.shape[1] != m:
         raise ValueError(f"a displacement table of {displacements.forward.shape[1]} rows for {m} movable Gaussians")
-    model = RESIDUALS[residual](**(residual_options or {}))
+    model = make_residual(residual, **(residual_options or {}))
     dynamics = Dynamics(
         displacements=displacements,
-        where=_look_up_coordinates(np.asarray(gaussians.means[:m])),
+        where=_look_up_coordinates(np.asarray(gaussians.means[:m]), np.asarray(gaussians.alive[:m])),
         pixel_size=np.asarray(pixel_size[:m]),
         period=displacements.forward.shape[0] - 1,
         crossfade=crossfade,
@@ -85,14 +83,15 @@ def initialize(
     return dynamics, model.init(key)
 
 
-def _look_up_coordinates(points: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "m 3"]:
+def _look_up_coordinates(points: Float[np.ndarray, "m 3"], alive: Bool[np.ndarray, " m"]) -> Float[np.ndarray, "m 3"]:
     """(x/z, y/z, log z) in the input camera, scaled to [-1, 1]: a landscape fills this box evenly, not one in xyz."""
     z = np.maximum(points[:, 2:], 1e-6)
     box = np.concatenate([points[:, :2] / z, np.log(z)], axis=1)
-    if len(box) == 0:
-        return box
-    low, high = box.min(axis=0), box.max(axis=0)
-    return (2 * (box - low) / np.maximum(high - low, 1e-6) - 1).astype(np.float32)
+    if not alive.any():
+        return np.zeros_like(box)
+    # One stray Gaussian must not stretch the box of all others.
+    low, high = np.percentile(box[alive], [0.1, 99.9], axis=0)
+    return np.clip(2 * (box - low) / np.maximum(high - low, 1e-6) - 1, -1, 1).astype(np.float32)
 
 
 def _moved(

@@ -1,6 +1,7 @@
 """Image, annotation, mask, depth and flow files → `Scene`, everything at one working size."""
 
 from mom3d_jax.inputs.errors import InputError
+from mom3d_jax.inputs.files import find_files
 from mom3d_jax.inputs.scene import load_scene
 
-__all__ = ["InputError", "load_scene"]
+__all__ = ["InputError", "find_files", "load_scene"]

@@ -18,6 +18,12 @@ class SceneFiles:
     depth: Path | None = None
     flow: Path | None = None
 
+    def present(self) -> list[Path]:
+        """Every file that has a say in the scene."""
+        kind = [self.depth.with_name("depth.json")] if self.depth else []
+        named = [self.image, self.annotation, self.mask, self.depth, self.flow]
+        return [*filter(None, named), *(path for path in kind if path.is_file())]
+
 
 def find_files(path: Path) -> SceneFiles:
     """The files of a scene.

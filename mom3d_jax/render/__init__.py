@@ -1,7 +1,7 @@
 """Gaussians to pixels: EWA projection, spherical harmonics, rasterization of one or many views."""
 
 from mom3d_jax.kernels.backends import choose as choose_backend
-from mom3d_jax.kernels.rasterize import bucket, self_check
+from mom3d_jax.kernels.rasterize import Used, bucket, self_check
 from mom3d_jax.render.drawer import Drawer
 from mom3d_jax.render.projection import Projected, project_gaussians
 from mom3d_jax.render.spherical_harmonics import sh_colors
@@ -10,6 +10,7 @@ from mom3d_jax.render.views import needed_capacity, over_views, render_view
 __all__ = [
     "Drawer",
     "Projected",
+    "Used",
     "bucket",
     "choose_backend",
     "needed_capacity",

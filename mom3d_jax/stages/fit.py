@@ -47,6 +47,8 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     figures = {
         "steps": report.steps,
         "skipped_steps": report.skipped,
+        "culled_gaussians": report.culled,
+        "losses": [round(loss, 6) for loss in report.losses],
         "gaussians": int(np.sum(fitted.alive)),
         "movable": int(np.sum(fitted.alive[: fitted.movable])),
         "train_psnr_valid": float(np.mean(train)),
@@ -81,16 +83,19 @@ def stage2(job: Job, views: Views, frames: Frames, static: dict, table: Displace
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
     residual = jax.device_get(state.params["residual"])
     in_mask = dataclasses.replace(frames, valid=np.asarray(frames.valid) * np.asarray(frames.masks))
+    # A view that does not show the moving content has no say.
     masked = measure.pool_psnr(
         measure.moving(fitted, dynamics, residual, c.time.field),
         Drawer(mesh, report.capacity, view.backend),
-        training.video_pool(views, in_mask).where(lambda pool: pool.frame > 0),
+        training.video_pool(views, in_mask).where(lambda p: (p.frame > 0) & (p.valid.max((1, 2)) > 0)[p.view]),
     )
     figures = {
         "steps": report.steps,
         "skipped_steps": report.skipped,
-        "train_psnr_masked": float(np.mean(masked)),
-        "train_psnr_masked_min": float(np.min(masked)),
+        "culled_gaussians": report.culled,
+        "losses": [round(loss, 6) for loss in report.losses],
+        "train_psnr_masked": float(np.mean(masked)) if masked else None,
+        "train_psnr_masked_min": float(np.min(masked)) if masked else None,
         "intersections_capacity": report.capacity,
     }
     return {"gaussians": fitted, "residual": residual}, {"stage2": figures}
@@ -105,7 +110,7 @@ def dynamics_of(c: ConfigDict, static: dict, table: Displacements) -> tuple[Dyna
         static["pixel_size"],
         crossfade=c.time.crossfade,
         residual=c.deformation.residual,
-        residual_options=c.deformation.options.to_dict(),
+        residual_options=c.deformation.options[c.deformation.residual].to_dict(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from mom3d_jax.artifacts import key_of_code
 from mom3d_jax.cameras import input_camera
 from mom3d_jax.synthetic import landscape, write_scene
 from mom3d_jax.types import Array, Cameras
@@ -42,6 +43,12 @@ class Job:
         return input_camera(width, height, self.config.size.focal or None)
 
 
+def solver_options(c: ConfigDict) -> dict[str, Any]:
+    """Options of the chosen solver."""
+    name = "own" if ":" in c.motion3d.solver else c.motion3d.solver
+    return c.motion3d.options[name].to_dict() if name in c.motion3d.options else {}
+
+
 def input_path(config: ConfigDict, workdir: Path) -> Path:
     """The input file or folder; the bundled landscape is rendered into the work folder first.
 
@@ -49,12 +56,12 @@ def input_path(config: ConfigDict, workdir: Path) -> Path:
       ValueError: there is no such file or folder.
     """
     if config.input != "bundled":
-        path = Path(config.input)
+        path = Path(config.input).expanduser()
         if not path.exists():
             raise ValueError(f"{path}: no such file or folder; --input takes an image file or a scene folder")
         return path
     # In this one no rock stands alone in the water, where a hand-drawn polygon would carry it along.
-    folder, seed = workdir / "input" / "alpine_lake", 4
+    folder, seed = workdir / "input" / key_of_code() / "alpine_lake", 4
     # The annotation is written last, so that a folder which has it is complete.
     if not (folder / "image.json").is_file():
         log.info("rendering the bundled landscape into %s", folder)

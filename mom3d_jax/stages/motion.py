@@ -6,7 +6,7 @@ from mom3d_jax.animation import animate
 from mom3d_jax.cameras import select
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.motion3d import assemble, build_problem, motion_report, project_flow, solve
-from mom3d_jax.stages.job import Job
+from mom3d_jax.stages.job import Job, solver_options
 from mom3d_jax.types import Flows, Frames, PointCloud, SceneFlow, Views
 
 
@@ -14,7 +14,7 @@ def motion3d(job: Job, cloud: PointCloud, views: Views, flows: Flows) -> tuple[S
     """Flows of all views → one 3D motion per point."""
     problem, counts = build_problem(cloud, views, flows)
     settings = job.config.motion3d
-    motion, report = solve(problem, settings.solver, **settings.options.to_dict())
+    motion, report = solve(problem, settings.solver, **solver_options(job.config))
     result = assemble(cloud, select(views.cameras, INPUT_VIEW), problem, motion)
     figures = {**counts, **motion_report(problem, motion), **report}
     return result, {"motion": figures}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
@@ -10,7 +9,6 @@ from ml_collections import ConfigDict
 from mom3d_jax import measure, training
 from mom3d_jax.cameras import path_cameras, relative_to
 from mom3d_jax.cameras.generation import INPUT_VIEW
-from mom3d_jax.deformation import gaussian_sets
 from mom3d_jax.export import (
     DynamicScene,
     contact_sheet,
@@ -93,9 +91,8 @@ def export(
     """Write the Gaussians and the contact sheet."""
     c = job.config
     dynamics, _ = dynamics_of(c, static, table)
-    at_frame = jax.jit(gaussian_sets, static_argnames="field")
-    sets, _ = at_frame(dynamic["gaussians"], dynamics, dynamic["residual"], 0.0, field=c.time.field)
-    ply = write_ply(job.output("frame_0000.ply"), jax.device_get(sets[0]))
+    # At frame 0 every field is the static scene.
+    ply = write_ply(job.output("frame_0000.ply"), dynamic["gaussians"])
     scene_file = DynamicScene(
         gaussians=dynamic["gaussians"],
         displacements=table,
@@ -143,14 +140,7 @@ class _Clip:
 def _frames_of(c: ConfigDict) -> np.ndarray:
     """The frame shown at each camera of a path."""
     index = np.arange(c.render.frames)
-    if c.time.field == "loop":
-        return index % c.time.frames
-    if c.render.frames > c.time.frames + 1:
-        raise ValueError(
-            f"render.frames={c.render.frames} is more than the {c.time.frames} frames that field "
-            f"{c.time.field!r} was fitted for: raise time.frames, or take --config.time.field=loop"
-        )
-    return index
+    return index % c.time.frames if c.time.field == "loop" else index
 
 
 def _still(camera: Cameras, frames: int) -> Cameras:

@@ -86,6 +86,6 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
         "views_without_motion": int(np.sum(np.asarray(result.weight) == 0)),
         "mean_px": float(speed[moving].mean()) if moving.any() else 0.0,
         "max_px": float(speed.max()),
-        "tapered_share": float(np.mean(fading[np.asarray(scene.mask) > 0.5] < 1)),
+        "tapered_share": float(np.mean((fading < 1) & (np.asarray(scene.mask) > 0))),
     }
     return result, {"flow": figures}

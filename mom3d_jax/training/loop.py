@@ -29,6 +29,8 @@ class FitReport(NamedTuple):
     resumed_at: int
     skipped: int
     capacity: int
+    culled: int
+    """The most Gaussians that a view of the last chunk had to leave out."""
     losses: list[float]
     """Mean loss of each chunk since the start or the resumption."""
 
@@ -77,6 +79,7 @@ def fit(
     if start:
         log.info("%s: going on from step %d of %d", name, start, steps)
     losses: list[float] = []
+    culled = 0
     run = step_for(capacity)
     with Progress(name, total=steps, done=start) as progress:
         while done < steps:
@@ -90,6 +93,7 @@ def fit(
                     reports.append(report)
                 reports = jax.device_get(reports)
                 losses.append(float(np.mean([r.loss for r in reports])))
+                culled = int(max(r.culled for r in reports))
                 pending = [number for number, r in zip(pending, reports, strict=True) if not r.fits]
                 if pending:
                     capacity = bucket(int(max(r.intersections for r in reports)))
@@ -105,4 +109,6 @@ def fit(
                 checkpoints.save(state, key)
     if int(state.skipped):
         log.warning("%s: %d of %d steps were skipped as not finite", name, int(state.skipped), steps)
-    return state, FitReport(done, start, int(state.skipped), capacity, losses)
+    if culled:
+        log.warning("%s: up to %d Gaussians of a view were not drawable and left out", name, culled)
+    return state, FitReport(done, start, int(state.skipped), capacity, culled, losses)

@@ -19,7 +19,7 @@ class TrainState:
     """Everything that a step changes; plain dicts and arrays, so checkpoints outlive the classes."""
 
     step: Int[Array, ""]
-    """Steps taken, skipped ones included; the schedules read it through the optimizer."""
+    """Steps taken, skipped ones included. The schedules count the steps that were applied, in `opt_state`."""
     params: dict[str, Any]
     """{"gaussians": {attribute: array}, "residual": {...}}."""
     opt_state: Any

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int
 
 from mom3d_jax.deformation import blend, gaussian_sets
-from mom3d_jax.render import over_views, render_view
+from mom3d_jax.render import Used, over_views, render_view
 from mom3d_jax.training.losses import photometric
 from mom3d_jax.training.pool import Item
 from mom3d_jax.training.sharding import replicated, split_over_data
@@ -26,8 +26,8 @@ class View(Protocol):
         """Rasterizer backend."""
         ...
 
-    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int, /) -> tuple[jax.Array, jax.Array]:
-        """Image [h, w, c] and the number of intersections that it took."""
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int, /) -> tuple[jax.Array, Used]:
+        """Image [h, w, 3] and what the rasterizer used."""
         ...
 
 
@@ -37,10 +37,10 @@ class StaticView:
 
     backend: str | None = None
 
-    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
-        """Image [h, w, 3] and the number of intersections it took."""
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, Used]:
+        """Image [h, w, 3] and what it took."""
         view = render_view(scene_gaussians(params, frozen), item.camera, capacity=capacity, backend=self.backend)
-        return view.color, view.used.intersections
+        return view.color, view.used
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +50,12 @@ class DynamicView:
     field: str = "fill"
     backend: str | None = None
 
-    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, jax.Array]:
-        """Image [h, w, 3] and the largest number of intersections that any set took."""
+    def __call__(self, params: dict, frozen: Frozen, item: Item, capacity: int) -> tuple[jax.Array, Used]:
+        """Image [h, w, 3] and the most that any set took."""
         gaussians = scene_gaussians(params, frozen)
         sets, weights = gaussian_sets(gaussians, frozen.moving(), params["residual"], item.frame, self.field)
         views = [render_view(g, item.camera, capacity=capacity, backend=self.backend) for g in sets]
-        most = jnp.max(jnp.stack([v.used.intersections for v in views]))
+        most = jax.tree.map(lambda *counts: jnp.max(jnp.stack(counts)), *(v.used for v in views))
         return blend([v.color for v in views], weights), most
 
 
@@ -67,6 +67,8 @@ class StepReport(NamedTuple):
     """The most that any view of the batch needed."""
     fits: Bool[jax.Array, ""]
     """False where the capacity was exceeded: nothing changed, run the batch again with more."""
+    culled: Int[jax.Array, ""]
+    """The most Gaussians that a view left out because a value was not finite or a covariance not positive."""
 
 
 def make_step(
@@ -84,24 +86,24 @@ def make_step(
     nothing; one whose loss or gradient is not finite changes only the counters.
     """
 
-    def view_loss(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, jax.Array]:
+    def view_loss(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, Used]:
         params, frozen = shared
-        image, intersections = view(params, frozen, item, capacity)
-        return photometric(image, item.image, item.valid, ssim_weight), intersections
+        image, used = view(params, frozen, item, capacity)
+        return photometric(image, item.image, item.valid, ssim_weight), used
 
-    def objective(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, jax.Array]:
-        losses, intersections = over_views(view_loss, (params, frozen), batch, mesh=mesh)
+    def objective(params: dict, frozen: Frozen, batch: Item) -> tuple[jax.Array, Used]:
+        losses, used = over_views(view_loss, (params, frozen), batch, mesh=mesh)
         loss = jnp.sum(batch.weight * losses) / jnp.maximum(jnp.sum(batch.weight), 1.0)
         if frozen.dynamics is not None:
             loss += sum(frozen.dynamics.residual.regularize(params["residual"]).values())
-        return loss, jnp.max(intersections)
+        return loss, jax.tree.map(jnp.max, used)
 
     def step(state: TrainState, frozen: Frozen, batch: Item) -> tuple[TrainState, StepReport]:
-        (loss, intersections), gradient = jax.value_and_grad(objective, has_aux=True)(state.params, frozen, batch)
+        (loss, used), gradient = jax.value_and_grad(objective, has_aux=True)(state.params, frozen, batch)
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to its int32 step count
             updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, _in_world_units(updates, frozen))
-        fits = intersections <= capacity
+        fits = used.intersections <= capacity
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
         kept = _choose(fits & finite, (params, opt_state), (state.params, state.opt_state))
         new = TrainState(
@@ -110,7 +112,7 @@ def make_step(
             opt_state=kept[1],
             skipped=state.skipped + (fits & ~finite).astype(jnp.int32),
         )
-        return new, StepReport(loss, intersections, fits)
+        return new, StepReport(loss, used.intersections, fits, used.culled)
 
     whole, split = replicated(mesh), split_over_data(mesh)
     return jax.jit(step, in_shardings=(whole, whole, split), out_shardings=whole, donate_argnums=0)

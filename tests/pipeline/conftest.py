@@ -27,7 +27,7 @@ def tiny_config(landscape_folder: Path) -> Callable[[], ConfigDict]:
         c.time.frames = 6
         c.stage1.steps = 20
         c.stage1.checkpoint_every = 10
-        c.deformation.options = {"resolution": 8, "features": 4, "width": 8, "time_resolution": 5}
+        c.deformation.options.hexplane.update({"resolution": 8, "features": 4, "width": 8, "time_resolution": 5})
         c.stage2.steps = 20
         c.stage2.checkpoint_every = 10
         c.render.paths = ("circle",)

@@ -46,15 +46,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_keys_depend_on_names_contents_and_annotation(tmp_path):
-    image, annotation = tmp_path / "image.png", tmp_path / "image.json"
-    image.write_bytes(b"1")
-    alone = artifacts.key_of_files(image)
+def test_keys_depend_on_names_and_contents_but_not_on_the_place(tmp_path):
+    image, annotation, elsewhere = tmp_path / "image.png", tmp_path / "image.json", tmp_path / "other" / "image.png"
+    elsewhere.parent.mkdir()
+    for file in (image, elsewhere):
+        file.write_bytes(b"1")
+    alone = artifacts.key_of_files([image])
+    assert artifacts.key_of_files([elsewhere]) == alone
     annotation.write_text("{}")
-    with_annotation = artifacts.key_of_files(image)
-    folder = artifacts.key_of_files(tmp_path)
+    with_annotation = artifacts.key_of_files([image, annotation])
     annotation.write_text("{ }")
-    assert len({alone, with_annotation, folder, artifacts.key_of_files(tmp_path)}) == 4
+    assert len({alone, with_annotation, artifacts.key_of_files([image, annotation])}) == 3
     assert artifacts.key_of("a", {"x": 1, "y": 2}) == artifacts.key_of("a", {"y": 2, "x": 1})
 
 

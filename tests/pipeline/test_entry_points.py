@@ -26,7 +26,7 @@ def command(repository: Path, *words: str) -> list[str]:
         (["--input=nowhere.jpg", "--workdir=out"], "nowhere.jpg: no such file or folder"),
         (["--input=broken.png", "--workdir=out"], "broken.png"),
         (["--workdir=out"], "add --input=PATH"),
-        (["--input=x.png", "--workdir=out", "--config.tme.frames=3"], "tme"),
+        (["--input=x.png", "--workdir=out", "--config.tme.frames=3"], "unknown setting tme"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(repository, tmp_path, words, said):
@@ -36,6 +36,12 @@ def test_bad_input_is_one_line_and_exit_code_2(repository, tmp_path, words, said
     (line,) = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
     assert said in line
     assert not list(tmp_path.glob("out/artifacts/*.npz"))
+
+
+def test_help_of_train_is_its_own(repository):
+    run = [sys.executable, "train.py", "--help"]
+    done = subprocess.run(run, cwd=repository, capture_output=True, text=True, check=True)
+    assert "--config=configs/preview.py" in done.stdout
 
 
 def test_help_lists_the_stages(repository):

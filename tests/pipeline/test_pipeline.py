@@ -95,13 +95,23 @@ def test_a_deleted_video_is_made_again(finished, tiny_config, tmp_path):
     assert {n for n, t in stamps(workdir).items() if before[n] != t} == {"11_videos.npz", "11_videos.json"}
 
 
-def test_settings_may_change_while_nothing_was_made_with_them(finished, tiny_config, tmp_path):
-    workdir = tmp_path / "out"
+def test_settings_may_change_while_nothing_was_made_with_them(tiny_config, tmp_path):
     config = tiny_config()
-    config.motion3d.solver = "newton"
-    pipeline.run(config, workdir, until="depth")
+    pipeline.run(config, tmp_path, until="depth")
     config.motion3d.solver = "irls"
-    pipeline.run(config, workdir, until="depth")
+    pipeline.run(config, tmp_path, until="depth")
+
+
+def test_a_work_folder_inside_the_scene_folder_does_not_change_the_input(tiny_config, landscape_folder, tmp_path):
+    folder = tmp_path / "lake"
+    shutil.copytree(landscape_folder, folder)
+    config = tiny_config()
+    config.input = str(folder)
+    pipeline.run(config, folder / "out", until="depth")
+    before = stamps(folder / "out")
+    config.input = f"{folder}/."
+    pipeline.run(config, folder / "out", until="depth")
+    assert stamps(folder / "out") == before
 
 
 def test_stages_need_only_what_comes_before_them():
@@ -116,8 +126,21 @@ def test_stages_need_only_what_comes_before_them():
     [
         ({"input": "nowhere.png"}, "nowhere.png: no such file"),
         ({"motion3d.solver": "newton"}, "unknown solver 'newton'"),
-        ({"animation.views": (99,)}, "there are views 0 to 24"),
+        ({"animation.views": (99,)}, "animation.views=99 is unknown"),
+        ({"animation.views": ()}, "their number=0"),
         ({"views.preset": "fisheye"}, "known: fov, official"),
+        ({"views.min_coverage": 1.5}, "views.min_coverage=1.5 is not between 0 and 1"),
+        ({"time.field": "wave"}, "time.field='wave' is unknown; known: fill"),
+        ({"time.frames": 1}, "time.frames=1 is below 2"),
+        ({"render.frames": 99}, "--config.time.field=loop"),
+        ({"render.paths": ("spiral",)}, "render.paths='spiral' is unknown"),
+        ({"deformation.residual": "x"}, "deformation.residual='x' is unknown"),
+        ({"deformation.options.hexplane.resolution": 1}, "at least 3 cells"),
+        ({"stage1.steps": -5}, "stage1.steps=-5 is below 0"),
+        ({"stage2.batch": 0}, "stage2.batch=0 is below 1"),
+        ({"stage1.rates.means": (0.1, 0.0)}, "stage1.rates.means"),
+        ({"seed": -1}, "seed=-1 is below 0"),
+        ({"rasterizer": "vulkan"}, "unknown rasterizer backend 'vulkan'"),
     ],
 )
 def test_bad_settings_end_with_one_line(tiny_config, tmp_path, change, message):

@@ -94,6 +94,8 @@ class HexPlaneResidual:
         unknown = set(self.heads) - set(HEADS)
         if unknown:
             raise ValueError(f"unknown HexPlane heads {sorted(unknown)}; known: {', '.join(HEADS)}")
+        if not self.multires or min(self.resolution * min(self.multires), self.time_resolution) < 3:
+            raise ValueError("HexPlane grids need at least 3 cells along every axis: their second differences are used")
 
     def init(self, key: JaxArray) -> dict:
         """Initial parameters."""
