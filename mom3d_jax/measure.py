@@ -15,6 +15,7 @@ from jaxtyping import Float
 from mom3d_jax import metrics
 from mom3d_jax.cameras import project, select
 from mom3d_jax.deformation import Dynamics, blend, gaussian_sets
+from mom3d_jax.export import to_bytes
 from mom3d_jax.render import Drawer
 from mom3d_jax.training import Pool
 from mom3d_jax.types import Array, Cameras, Gaussians, PointCloud, Views
@@ -113,14 +114,10 @@ def optical_flow_error(
     inside = cv2.erode(solid, np.ones((2 * margin + 1,) * 2, np.uint8), borderValue=0).astype(bool)
     if not inside.any():
         return None
-    grey = [cv2.cvtColor(_to_bytes(f), cv2.COLOR_RGB2GRAY) for f in np.asarray(frames)]
+    grey = [cv2.cvtColor(to_bytes(f)[0], cv2.COLOR_RGB2GRAY) for f in np.asarray(frames)]
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     errors = [
         np.linalg.norm(dis.calc(a, b, np.zeros((*a.shape, 2), np.float32)) - np.asarray(flow), axis=-1)[inside].mean()
         for a, b in itertools.pairwise(grey)
     ]
     return float(np.mean(errors))
-
-
-def _to_bytes(image: Float[Array, "h w 3"]) -> np.ndarray:
-    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)

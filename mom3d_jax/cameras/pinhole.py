@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mom3d_jax.types import Array, Cameras
 
@@ -93,12 +93,3 @@ def pixel_grid(width: int, height: int) -> Float[np.ndarray, "h w 2"]:
     """Pixel centres (x, y) of an image."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     return np.stack([x, y], axis=-1)
-
-
-def pixel_index(pixels: Float[Array, "*n 2"], width: int, height: int) -> tuple[Int[jax.Array, "*n"], jax.Array]:
-    """Row-major index of the pixel that each position falls into (clipped), and whether it lies in the image."""
-    p = jnp.asarray(pixels)
-    inside = (p[..., 0] >= 0) & (p[..., 0] < width) & (p[..., 1] >= 0) & (p[..., 1] < height)
-    column = jnp.clip(jnp.floor(p[..., 0]), 0, width - 1).astype(jnp.int32)
-    row = jnp.clip(jnp.floor(p[..., 1]), 0, height - 1).astype(jnp.int32)
-    return row * width + column, inside

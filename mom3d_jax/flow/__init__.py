@@ -1,8 +1,7 @@
 """Dense Eulerian flow of every view from its hints or from files (paper §3.3)."""
 
-from mom3d_jax.flow.color import flow_to_color
 from mom3d_jax.flow.estimate import estimate_flow
 from mom3d_jax.flow.hints import hint_flow
 from mom3d_jax.flow.taper import taper
 
-__all__ = ["estimate_flow", "flow_to_color", "hint_flow", "taper"]
+__all__ = ["estimate_flow", "hint_flow", "taper"]

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from mom3d_jax.gaussians.parameters import SH_C0 as C0
 from mom3d_jax.types import Array
 
-C0 = 0.28209479177387814
 C1 = 0.4886025119029199
 C2 = (1.0925484305920792, -1.0925484305920792, 0.31539156525252005, -1.0925484305920792, 0.5462742152960396)
 C3 = (

@@ -1,4 +1,4 @@
-"""Hint interpolation against a float64 loop, weights of views, files, tapering, colours."""
+"""Hint interpolation against a float64 loop, weights of views, files, tapering."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mom3d_jax.cameras import input_camera, relative_to
-from mom3d_jax.flow import estimate_flow, flow_to_color, hint_flow, taper
+from mom3d_jax.flow import estimate_flow, hint_flow, taper
 from mom3d_jax.types import Hints, Scene, Views
 
 H, W, V = 24, 36, 4
@@ -171,10 +171,3 @@ def test_taper_keeps_the_mean_speed():
     assert weight[27, 51] < 1
     with pytest.raises(ValueError, match="taper"):
         taper(flow, mask, np.ones((h, w), np.float32), keep=2.0)
-
-
-def test_colours_of_the_main_directions():
-    flow = np.float32([[[1, 0], [-1, 0], [0, 0], [0.5, 0], [np.nan, 0]]])
-    colors = flow_to_color(flow)
-    np.testing.assert_allclose(colors[0], [[1, 0, 0], [0, 1, 1], [1, 1, 1], [1, 0.5, 0.5], [0, 0, 0]], atol=1e-6)
-    np.testing.assert_allclose(flow_to_color(flow[:, :1], peak=2.0)[0, 0], [1, 0.5, 0.5], atol=1e-6)
