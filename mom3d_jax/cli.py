@@ -24,12 +24,17 @@ def parse(argv: list[str], usage: str) -> None:
     if {"-h", "--help"} & set(argv[1:]):
         print(usage)
         raise SystemExit(0)
+    for word in argv[1:]:
+        flag, _, recipe = word.partition("=")
+        # The flag library reads the file later, and fails in several lines.
+        if flag.lstrip("-") == "config" and recipe and not Path(recipe.split(":")[0]).is_file():
+            fail(f"{recipe}: no such recipe; there are some in configs/, for example configs/preview.py")
     try:
         words = flags.FLAGS(argv)[1:]
     except (AttributeError, KeyError) as error:  # what config_flags raises for a setting that there is not
         fail(f"unknown setting {_innermost(error)}; all of them are in mom3d_jax/config.py")
     except (flags.Error, TypeError, ValueError, OSError) as error:
-        fail(" ".join(str(error).split()))
+        fail(str(error))
     if words:
         fail(f"unexpected argument {words[0]!r}; settings look like --config.time.frames=90")
 
@@ -59,7 +64,7 @@ def job() -> tuple[ConfigDict, Path, bool]:
 
 def fail(message: str) -> NoReturn:
     """End the process with one line and code 2."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -26,6 +26,7 @@ def command(repository: Path, *words: str) -> list[str]:
         (["--input=nowhere.jpg", "--workdir=out"], "nowhere.jpg: no such file or folder"),
         (["--input=broken.png", "--workdir=out"], "broken.png"),
         (["--workdir=out"], "add --input=PATH"),
+        (["--input=x.png", "--workdir=out", "--config=nope.py"], "nope.py: no such recipe"),
         (["--input=x.png", "--workdir=out", "--config.tme.frames=3"], "unknown setting tme"),
     ],
 )
