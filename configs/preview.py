@@ -3,7 +3,7 @@
     python train.py --config=configs/preview.py --input=PATH --workdir=OUT
 
 About two and a half minutes on 2 CPU cores. On two photos with drawn masks (a river valley with clouds, a beach):
-static scene 44.4 and 43.4 dB on its generation views, 43.1 and 42.4 dB on unseen ones; videos 37.4 and 37.6 dB inside
+static scene 44.4 and 43.4 dB on its generation views, 43.1 and 42.4 dB on unseen ones; videos 37.5 and 37.6 dB inside
 the mask.
 """
 
