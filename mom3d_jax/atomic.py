@@ -1,11 +1,14 @@
 """Files appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 PathLike = str | os.PathLike[str]
+
+NO_ROOM = {errno.ENOSPC: "no space left", errno.EDQUOT: "quota used up", errno.EFBIG: "file size limit reached"}
 
 
 @contextlib.contextmanager
@@ -24,8 +27,21 @@ def replacing(path: PathLike) -> Iterator[Path]:
         yield draft
         os.replace(draft, path)
     except OSError as error:
-        reason = error.strerror or (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise OSError(f"cannot write {path}: {reason}") from error
+        raise OSError(cannot_write(path, error.errno, str(error))) from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def cannot_write(path: PathLike, number: int | None, words: str = "") -> str:
+    """The line for something that could not be written.
+
+    Args:
+      path: what it was.
+      number: of the operating system's error, where it is known.
+      words: of the library that failed, for where it is not.
+    """
+    if number in NO_ROOM:
+        return f"cannot write {path}: {NO_ROOM[number]}; make room, or choose another place"
+    reason = os.strerror(number) if number else (words.strip().splitlines() or ["unknown reason"])[0]
+    return f"cannot write {path}: {reason}; choose a place that can be written to"

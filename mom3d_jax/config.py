@@ -12,22 +12,34 @@ def default_config() -> ConfigDict:
     c.rasterizer = "auto"  # a rasterizer backend by name
 
     c.size = ConfigDict()
-    c.size.width = 256  # working width in px; the image is never enlarged
-    c.size.focal = 0.0  # focal length in px at working size; 0 takes max(width, height)
+    c.size.width = 256  # working width in px, 0 takes the image's own; the image is never enlarged
+    c.size.focal = 0.0  # fy in px at working size; 0 takes max(width, height)
+    c.size.focal_ratio = 1.0  # fx / fy; 0 takes width / height (as released)
+
+    c.depth = ConfigDict()
+    c.depth.normalize = True  # scale the depth so that its 1st percentile is 1, which the evaluation paths assume
 
     c.time = ConfigDict()
     c.time.frames = 60  # T, the period of a clip
+    c.time.inclusive = False  # frame i is at t = i / T; True: i / (T - 1)
     c.time.field = "fill"  # fill, loop, one_sided: which copies of the moving Gaussians exist at t
     c.time.crossfade = 0.5  # share of the period over which `loop` blends
+    c.time.torn = (1.25, 2.0)  # content that covers so many times its area starts to fade, and is gone
 
     c.pointcloud = ConfigDict()
     c.pointcloud.edge_ratio = 1.1  # neighbouring depths farther apart than this are different surfaces
 
     c.views = ConfigDict()
-    c.views.preset = "fov"  # fov, official
+    c.views.count = 25  # generation views: 25 (5 outer x 5 inner poses) or 30 (a sixth outer pose, a step ahead)
+    c.views.yaw = 0.0  # of the outer poses, degrees; 0 takes 0.42 of the horizontal field of view
+    c.views.pitch = 0.0  # 0 takes 0.47 of the vertical field of view
+    c.views.orbit = 5.0  # of the inner poses, degrees
+    c.views.radius = 0.0  # of their orbit, world units; 0 takes the median depth
+    c.views.cap = 0.08  # the orbit shrinks until near content moves by at most this share of the width; 0: never
     c.views.min_coverage = 0.4  # views covered less are rejected
 
     c.flow = ConfigDict()
+    c.flow.sigma = 0.0  # width of the hint weights in px; 0 takes height / number of hints
     c.flow.taper_width = 0.03  # widest fade at mask borders that moving content crosses, share of the width
 
     c.motion3d = ConfigDict()
@@ -44,18 +56,29 @@ def default_config() -> ConfigDict:
     c.motion3d.options.own = ConfigDict()
 
     c.animation = ConfigDict()
-    c.animation.views = (2, 7, 12)  # 5 · outer + inner
+    c.animation.views = "2,7,12"  # 5 · outer + inner, or "all"
+
+    c.displacements = ConfigDict()
+    c.displacements.integration = "euler"  # euler (paper eq. 5), linear (k · F: constant velocity, as released)
+    c.displacements.flow_scale = 1.0  # of the scene flow; 0 leaves all motion to the residual
 
     c.gaussians = ConfigDict()
     c.gaussians.sh_degree = 0
     c.gaussians.opacity = 0.9  # at the start
+    c.gaussians.extent = "footprint"  # how large at the start: footprint, neighbours (mean distance of the nearest 3)
     c.gaussians.footprint = 0.5  # standard deviation at the start, px of the input view
+    c.gaussians.unit = "px"  # of learning rates of positions and of the residual's translation: px, world
 
     c.stage1 = ConfigDict()
     c.stage1.steps = 600
     c.stage1.batch = 1  # images per step and device
     c.stage1.ssim_weight = 0.2  # λ of eq. 3
+    c.stage1.valid_only = True  # False: pixels that nothing covers are black, and truth (as released)
     c.stage1.checkpoint_every = 200
+    c.stage1.sh_every = 0  # steps after which one more SH degree takes part; 0: all from the start
+    c.stage1.adam = (0.9, 0.999, 1e-8)  # β₁, β₂, ε
+    c.stage1.decay_steps = 0  # over which the rates go from first to last; 0: the steps of the stage
+    c.stage1.sh_rest_share = 1 / 20  # rate of the SH bands above degree 0, as a share of that of degree 0
     c.stage1.rates = ConfigDict()  # (first, last) learning rates
     c.stage1.rates.means = (0.02, 0.002)  # px of the input view
     c.stage1.rates.log_scales = (0.02, 0.005)
@@ -65,6 +88,8 @@ def default_config() -> ConfigDict:
 
     c.deformation = ConfigDict()
     c.deformation.residual = "hexplane"  # none, hexplane
+    c.deformation.ramp = 4.0  # frames over which the residual comes in; 0: at once, also at t = 0 (as released)
+    c.deformation.coordinates = "perspective"  # it is looked up at: perspective (x/z, y/z, log z), box (xyz)
     c.deformation.options = ConfigDict()  # of each residual, by its name
     c.deformation.options.none = ConfigDict()
     c.deformation.options.hexplane = ConfigDict()
@@ -74,6 +99,8 @@ def default_config() -> ConfigDict:
     c.deformation.options.hexplane.multires = (1, 2)
     c.deformation.options.hexplane.width = 64  # hidden units
     c.deformation.options.hexplane.heads = ("pixels", "log_scales", "quaternions")
+    c.deformation.options.hexplane.zero_init = True  # of the heads' last layer; False: Xavier (as released)
+    c.deformation.options.hexplane.one_axis = False  # smoothness of a spatial plane along its second axis only
     c.deformation.options.hexplane.plane_smoothness = 1e-4
     c.deformation.options.hexplane.time_smoothness = 1e-2
     c.deformation.options.hexplane.time_deviation = 1e-4
@@ -82,7 +109,12 @@ def default_config() -> ConfigDict:
     c.stage2.steps = 600
     c.stage2.batch = 1
     c.stage2.ssim_weight = 0.2
+    c.stage2.valid_only = True
     c.stage2.checkpoint_every = 200
+    c.stage2.sh_every = 0
+    c.stage2.adam = (0.9, 0.999, 1e-8)
+    c.stage2.decay_steps = 0
+    c.stage2.sh_rest_share = 1 / 20
     c.stage2.rates = ConfigDict()
     c.stage2.rates.means = (0.005, 0.001)
     c.stage2.rates.log_scales = (0.005, 0.001)
@@ -95,5 +127,11 @@ def default_config() -> ConfigDict:
     c.render = ConfigDict()
     c.render.paths = ("up-down", "side", "zoom-in", "circle")
     c.render.frames = 60  # frames per path
+    c.render.poses = 0  # poses of a whole path, of which the first `frames` are shown; 0: as many as frames
+    c.render.circle_poses = 0  # the same of the circle; 0: as of the other paths
+    c.render.crop = 0  # px cut off every side of the videos of the paths
     c.render.fps = 30
+
+    c.export = ConfigDict()
+    c.export.ply_frames = False  # one PLY file per frame in frames/; their size is announced first
     return c

@@ -38,7 +38,7 @@ class Stage:
 
 STAGES = (
     Stage("scene", prepare.scene, (), ("size",)),
-    Stage("depth", prepare.depth, ("scene",), ("size",)),
+    Stage("depth", prepare.depth, ("scene",), ("size", "depth")),
     Stage("pointcloud", prepare.pointcloud, ("scene", "depth"), ("size", "pointcloud")),
     Stage("views", prepare.views, ("scene", "depth", "pointcloud"), ("size", "pointcloud", "views")),
     Stage("flow", prepare.flow, ("scene", "depth", "pointcloud", "views"), ("size", "pointcloud", "flow")),
@@ -48,9 +48,9 @@ STAGES = (
         "stage1",
         fit.stage1,
         ("scene", "depth", "pointcloud", "views"),
-        ("seed", "devices", "rasterizer", "size", "pointcloud", "gaussians", "stage1"),
+        ("seed", "devices", "rasterizer", "size", "pointcloud", "views", "gaussians", "stage1"),
     ),
-    Stage("displacements", fit.displacements, ("motion3d", "stage1"), ("time",)),
+    Stage("displacements", fit.displacements, ("motion3d", "stage1"), ("time", "displacements")),
     Stage(
         "stage2",
         fit.stage2,
@@ -67,7 +67,7 @@ STAGES = (
         "export",
         output.export,
         ("scene", "depth", "views", "flow", "animation", "stage1", "displacements", "stage2", "videos"),
-        ("seed", "size", "time", "deformation"),
+        ("seed", "size", "time", "deformation", "export"),
     ),
 )
 
@@ -95,6 +95,8 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     keys: dict[str, str] = {}
     for stage in stages:
         needed = [keys[name] for name in stage.needs] or [source_key]
+        if stage.name == "motion3d":
+            needed.append(_plugged_in(config))
         keys[stage.name] = artifacts.key_of(artifacts.key_of_code(), stage.name, settings[stage.name].to_dict(), needed)
     files = {s.name: workdir / "artifacts" / f"{n:02d}_{s.name}.npz" for n, s in enumerate(stages, start=1)}
     claim = {"input_key": source_key, "config": json.loads(config.to_json_best_effort())}
@@ -120,6 +122,7 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
             record = json.loads(file.with_suffix(".json").read_text())
         else:
             log.info("[%d/%d] %s", number, len(STAGES), stage.name)
+            (workdir / "metrics.json").unlink(missing_ok=True)  # it tells of results that are about to be replaced
             started = time.monotonic()
             job = Job(settings[stage.name], workdir, source, keys[stage.name], figures)
             results[stage.name], measured = stage.run(job, *(result(n) for n in stage.needs))
@@ -134,11 +137,11 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     return figures
 
 
-def _plugged_in(config: ConfigDict) -> str | None:
-    """A content key of the user's own solver, if it is one."""
+def _plugged_in(config: ConfigDict) -> str:
+    """A content key of the user's own solver, empty for ours: an edited one is solved again."""
     module, colon, _ = config.motion3d.solver.partition(":")
     spec = importlib.util.find_spec(module) if colon else None
-    return artifacts.key_of_files([Path(spec.origin)]) if spec and spec.origin else None
+    return artifacts.key_of_files([Path(spec.origin)]) if spec and spec.origin else ""
 
 
 def _done(file: Path, key: str, workdir: Path) -> bool:

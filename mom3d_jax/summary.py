@@ -32,7 +32,7 @@ def table(figures: dict[str, Any], workdir: Path) -> str:
     seconds = figures["seconds"]
     lines += ["", "  seconds  " + "  ".join(f"{name} {s:.1f}" for name, s in seconds.items())]
     lines += [f"           in all {sum(seconds.values()):.1f}", ""]
-    for made in ("contact_sheet.png", "videos", "frame_0000.ply", "scene.4dgs.npz", "metrics.json"):
+    for made in ("contact_sheet.png", "videos", "frame_0000.ply", "frames", "scene.4dgs.npz", "metrics.json"):
         if (workdir / made).exists():
             lines.append(f"  {workdir / made}")
     return "\n".join(lines)

@@ -87,6 +87,8 @@ class Scene:
     flow: Float[Array, "h w 2"] | None
     """Eulerian flow from a file (px per frame at working size), or None: the flow stage estimates it."""
     layout: Layout = Layout()
+    view_flows: dict[str, Float[Array, "h w 2"]] | None = None
+    """Eulerian flow of single generation views from files, by the view's index; there it comes first."""
     name: str = static(default="scene")
     notes: tuple[str, ...] = static(default=())
     """What was decided automatically or corrected on reading; shown to the user and kept in the metrics file."""
@@ -117,8 +119,8 @@ class PointCloud:
     """Row-major index of the source pixel in the input view."""
     neighbours: Int[Array, "n k"]
     """Indices of neighbouring points on the same surface; the point's own index where there is none."""
-    removed: int = static(default=0)
-    """How many pixels were not lifted because their depth lies between two surfaces."""
+    snapped: int = static(default=0)
+    """How many pixels had a depth in between two surfaces and were moved to one of them; none is left out."""
 
 
 @pytree
@@ -171,11 +173,15 @@ class Displacements:
     forward: Float[Array, "t+1 m 3"]
     backward: Float[Array, "t+1 m 3"]
     """The same against the flow."""
+    forward_spread: Float[Array, "t+1 m"]
+    """How many times their area in the still the surroundings of each Gaussian cover: 1 at k = 0, large where the flow
+    tears content apart."""
+    backward_spread: Float[Array, "t+1 m"]
 
 
 @pytree
 class Frames:
-    """Videos of the sampled views, the supervision of stage 2. Frame 0 is the still."""
+    """Videos of the sampled views, the supervision of stage 2. Frame 0 is the still where we made the video."""
 
     views: Int[Array, " s"]
     """Index into `Views` of each video."""

@@ -10,6 +10,9 @@ moving content,
 * `loop`: `fill`, blended over the last `crossfade` share of the period into its mirror image (backward in front) as
   C_b + w (C_f - C_b); frame T is frame 0.
 
+Where the motion of the copy in front tears it apart it fades, so that the copy behind shows instead of dots and
+stripes.
+
 Source of the symmetric Eulerian splat: Holynski et al., CVPR 2021, §5; the copies here are layers instead of a blend.
 """
 
@@ -23,7 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mom3d_jax.animation.splatting import HOLE, Layer, Sources, fill_holes, over, splat
-from mom3d_jax.animation.trajectories import Trajectories, advect
+from mom3d_jax.animation.trajectories import Trajectories, advect, spread
 from mom3d_jax.cameras import pixel_grid
 from mom3d_jax.types import Array, Frames, Views
 
@@ -51,6 +54,7 @@ def animate(
     *,
     frames: int,
     crossfade: float = 0.5,
+    torn: tuple[float, float] = (1.25, 2.0),
     rule: str = "fill",
 ) -> tuple[Frames, dict[str, Any]]:
     """Videos of some views.
@@ -67,6 +71,8 @@ def animate(
       view_index: the animated views.
       frames: T, frames of a period; frame i is at t = i / T.
       crossfade: share of the period over which `loop` blends, in (0, 1].
+      torn: a copy in front that covers up to `torn[0]` times its area is whole, from `torn[1]` times on it leaves its
+        place to the copy behind.
       rule: "fill" or "loop".
 
     Returns:
@@ -74,17 +80,20 @@ def animate(
       `valid_share` [s] (of the moving pixels).
 
     Raises:
-      ValueError: an unknown rule, a crossfade outside (0, 1], no frames, flows that do not fit the views or hold NaN.
+      ValueError: an unknown rule, a crossfade outside (0, 1], `torn` that is not
+        1 <= torn[0] < torn[1], no frames, flows that do not fit the views or hold NaN.
     """
     flow, index = np.asarray(flow, np.float32), np.asarray(view_index, np.int32)
     _check(views, flow, index, frames, crossfade, rule)
+    if not 1 <= torn[0] < torn[1]:
+        raise ValueError(f"torn={torn} is not two rising multiples of an area, from 1 on")
     stills = [_still(views, v, f) for v, f in zip(index, flow, strict=True)]
     # Rounded up, so that views and scenes of one size share a compilation.
     longest = -(-max((int(s.moving.sum()) for s in stills), default=0) // BUCKET) * BUCKET
     images, holes, valid = [], [], []
     for still, f in zip(stills, flow, strict=True):
         padded = still._replace(sources=_rows(np.asarray(still.moving), longest))
-        video, hole, known = _animate(padded, f, frames, crossfade, rule == "loop")
+        video, hole, known = _animate(padded, f, frames, crossfade, torn, rule == "loop")
         images.append(np.asarray(video))
         holes.append(np.asarray(hole))
         valid.append(np.asarray(known))
@@ -135,7 +144,7 @@ def _rows(moving: np.ndarray, length: int) -> np.ndarray:
 
 @partial(jax.jit, static_argnames=("frames", "loop"))
 def _animate(
-    still: _Still, flow: Float[Array, "h w 2"], frames: int, crossfade: float, loop: bool
+    still: _Still, flow: Float[Array, "h w 2"], frames: int, crossfade: float, torn: tuple[float, float], loop: bool
 ) -> tuple[Float[jax.Array, "t h w 3"], Float[jax.Array, " t"], Bool[jax.Array, "h w"]]:
     """The frames of one view, hole pixels of each, and where they may be compared."""
     height, width = still.mask.shape
@@ -149,7 +158,9 @@ def _animate(
 
     def copy(path: Trajectories, k: jax.Array) -> Layer:
         alive = path.alive[k] & (still.sources >= 0)
-        sources = Sources(path.position[k], image.reshape(-1, 3)[rows], still.log_depth.ravel()[rows], alive)
+        area = spread(path.position[k], still.sources, width, height)
+        whole = jnp.clip((torn[1] - area) / (torn[1] - torn[0]), 0, 1)
+        sources = Sources(path.position[k], image.reshape(-1, 3)[rows], still.log_depth.ravel()[rows], alive, whole)
         return splat(sources, image, still.log_depth, rests)
 
     def complete(front: Layer, back: Layer) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -26,6 +26,8 @@ class Sources(NamedTuple):
     color: Float[jax.Array, "m 3"]
     log_depth: Float[jax.Array, " m"]
     alive: Bool[jax.Array, " m"]
+    whole: Float[jax.Array, " m"]
+    """1, less where the motion has torn the content apart, 0 where it must leave its place to a layer behind."""
 
 
 class Layer(NamedTuple):
@@ -34,6 +36,8 @@ class Layer(NamedTuple):
     color: Float[jax.Array, "h w 3"]
     cover: Float[jax.Array, "h w"]
     """0..1."""
+    whole: Float[jax.Array, "h w"]
+    """1, less where the content is torn: that share of its cover counts in front of another layer."""
     touched: Bool[jax.Array, "h w"]
     """Whether moving content reaches the pixel."""
 
@@ -44,6 +48,8 @@ def splat(
     """Softmax splat of moving sources among pixels that stay where they are.
 
         C(q) = Σ_s e^{-β log z_s} b(q - x_s) C_s / Σ_s e^{-β log z_s} b(q - x_s),    b the bilinear tent
+
+    `whole` is a mean under the same weights.
 
     Args:
       sources: what moves.
@@ -68,17 +74,17 @@ def splat(
     rest = rests.ravel().astype(jnp.float32)
     rest_heat = jnp.where(rests.ravel(), jnp.exp(-NEARER * jnp.where(rests.ravel(), log_depth.ravel() - nearest, 0)), 0)
     weight = heat * tent
-    arrived = jnp.concatenate([weight[:, None] * jnp.tile(sources.color, (4, 1)), weight[:, None], tent[:, None]], -1)
-    moving = jnp.zeros((height * width, 5), jnp.float32).at[cell].add(arrived).reshape(height, width, 5)
-    staying = jnp.concatenate(
-        [rest_heat[:, None] * jnp.asarray(still).reshape(-1, 3), rest_heat[:, None], rest[:, None]], axis=-1
-    ).reshape(height, width, 5)
+    content = jnp.concatenate([sources.color, sources.whole[:, None], jnp.ones_like(sources.whole)[:, None]], -1)
+    arrived = jnp.concatenate([weight[:, None] * jnp.tile(content, (4, 1)), tent[:, None]], -1)
+    moving = jnp.zeros((height * width, 6), jnp.float32).at[cell].add(arrived).reshape(height, width, 6)
+    resting = jnp.concatenate([jnp.asarray(still).reshape(-1, 3), jnp.ones((height * width, 2), jnp.float32)], -1)
+    staying = jnp.concatenate([rest_heat[:, None] * resting, rest[:, None]], -1).reshape(height, width, 6)
     # Where content spreads, cracks between its pixels belong to it, not to what lies behind.
     around = _mean3(moving)
     total = moving + staying + CRACK * around
-    color = total[..., :3] / jnp.where(total[..., 3:4] > 0, total[..., 3:4], 1)
-    cover = jnp.minimum((jnp.maximum(moving[..., 4], around[..., 4]) + staying[..., 4]) / SOLID, 1)
-    return Layer(color, cover, moving[..., 4] > 0)
+    mean = total[..., :4] / jnp.where(total[..., 4:5] > 0, total[..., 4:5], 1)
+    cover = jnp.minimum((jnp.maximum(moving[..., 5], around[..., 5]) + staying[..., 5]) / SOLID, 1)
+    return Layer(mean[..., :3], cover, mean[..., 3], moving[..., 5] > 0)
 
 
 def _mean3(image: Float[jax.Array, "h w c"]) -> Float[jax.Array, "h w c"]:
@@ -88,12 +94,14 @@ def _mean3(image: Float[jax.Array, "h w c"]) -> Float[jax.Array, "h w c"]:
 
 
 def over(front: Layer, back: Layer) -> Layer:
-    """`front` where it covers, `back` where it leaves the image open."""
-    through = (1 - front.cover) * back.cover
-    cover = front.cover + through
-    color = front.color * front.cover[..., None] + back.color * through[..., None]
+    """`front` where it covers and is whole, `back` where it leaves the image open, torn `front` where both do."""
+    own = front.cover * front.whole
+    through = (1 - own) * back.cover
+    torn = (1 - back.cover) * (front.cover - own)
+    cover = own + through + torn
+    color = front.color * (own + torn)[..., None] + back.color * through[..., None]
     color = color / jnp.where(cover > 0, cover, 1)[..., None]
-    return Layer(color, cover, front.touched | back.touched)
+    return Layer(color, cover, jnp.ones_like(cover), front.touched | back.touched)
 
 
 def fill_holes(color: Float[jax.Array, "h w 3"], weight: Float[jax.Array, "h w"]) -> Float[jax.Array, "h w 3"]:

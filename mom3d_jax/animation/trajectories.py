@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from mom3d_jax.types import Array
 
@@ -58,3 +58,33 @@ def advect(
     first = Trajectories(jnp.asarray(start), on_ground(jnp.asarray(start)))
     _, rest = jax.lax.scan(advance, first, None, length=frames)
     return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, rest)
+
+
+def spread(position: Float[Array, "m 2"], sources: Int[Array, " m"], width: int, height: int) -> Float[jax.Array, " m"]:
+    """How many times their pixel's area the content of moving pixels covers: |det J| of the motion so far.
+
+    By one-sided differences to the moving neighbours: per axis the side that went less far counts, since content at a
+    border parts from what is outside and is whole all the same.
+
+    Args:
+      position: where the content of each source pixel is now, px.
+      sources: row-major index of each source pixel; negative ones are padding.
+      width: of the image.
+      height: of the image.
+    """
+    slot = jnp.where(sources >= 0, sources, width * height)
+    landed = jnp.full((width * height, 2), jnp.nan).at[slot].set(position, mode="drop").reshape(height, width, 2)
+    ringed = jnp.pad(landed, ((1, 1), (1, 1), (0, 0)), constant_values=jnp.nan)
+    inner = slice(1, -1)
+
+    def axis(ahead: jax.Array, behind: jax.Array, unit: tuple[float, float]) -> jax.Array:
+        sides = ahead - landed, landed - behind
+        lengths = [jnp.where(jnp.isnan(side[..., 0]), jnp.inf, (side**2).sum(-1)) for side in sides]
+        shorter = jnp.where((lengths[0] <= lengths[1])[..., None], *sides)
+        alone = jnp.isinf(lengths[0]) & jnp.isinf(lengths[1])
+        return jnp.where(alone[..., None], jnp.float32([[unit]]), shorter)
+
+    right = axis(ringed[inner, 2:], ringed[inner, :-2], (1.0, 0.0))
+    down = axis(ringed[2:, inner], ringed[:-2, inner], (0.0, 1.0))
+    area = jnp.abs(right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]).ravel()
+    return jnp.where(sources >= 0, area[jnp.maximum(sources, 0)], 1.0)

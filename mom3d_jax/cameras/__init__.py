@@ -1,6 +1,6 @@
 """Pinhole cameras and the paths they follow."""
 
-from mom3d_jax.cameras.generation import generation_cameras, heldout_cameras, inner_outer_index
+from mom3d_jax.cameras.generation import INPUT_VIEW, Rig, generation_cameras, heldout_cameras, inner_outer_index
 from mom3d_jax.cameras.paths import PATHS, path_cameras
 from mom3d_jax.cameras.pinhole import (
     input_camera,
@@ -14,7 +14,9 @@ from mom3d_jax.cameras.pinhole import (
 )
 
 __all__ = [
+    "INPUT_VIEW",
     "PATHS",
+    "Rig",
     "generation_cameras",
     "heldout_cameras",
     "inner_outer_index",

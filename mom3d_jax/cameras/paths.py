@@ -46,19 +46,24 @@ PATHS: dict[str, Callable[[int], np.ndarray]] = {
 }
 
 
-def path_cameras(camera: Cameras, name: str, frames: int = 60) -> Cameras:
+def path_cameras(camera: Cameras, name: str, frames: int = 60, poses: int | None = None) -> Cameras:
     """Cameras along an evaluation path, with the intrinsics of `camera`.
 
     Args:
       camera: the input camera.
       name: a key of `PATHS`.
-      frames: how many cameras; they cover the whole path whatever the number.
+      frames: how many cameras.
+      poses: n, poses of the whole path, of which the first `frames` are given; None: as many as frames, so that they
+        cover the whole path whatever the number.
 
     Raises:
-      ValueError: an unknown path or a frame count below 1.
+      ValueError: an unknown path, a frame count below 1, or more frames than poses.
     """
     if name not in PATHS:
         raise ValueError(f"unknown camera path {name!r}; known: {', '.join(PATHS)}")
     if frames < 1:
         raise ValueError(f"a camera path needs at least one frame, not {frames}")
-    return relative_to(camera, np.broadcast_to(np.eye(3), (frames, 3, 3)), PATHS[name](frames))
+    poses = frames if poses is None else poses
+    if poses < frames:
+        raise ValueError(f"a path of {poses} poses has no {frames} frames")
+    return relative_to(camera, np.broadcast_to(np.eye(3), (frames, 3, 3)), PATHS[name](poses)[:frames])

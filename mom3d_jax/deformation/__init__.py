@@ -4,8 +4,8 @@ A *field* says which copies exist (`fields.py`), a *residual* corrects a copy (`
 the two and the frozen displacement table together.
 """
 
-from mom3d_jax.deformation.dynamics import Dynamics, gaussian_sets, initialize
+from mom3d_jax.deformation.dynamics import COORDINATES, Dynamics, gaussian_sets, initialize
 from mom3d_jax.deformation.fields import FIELDS, blend
 from mom3d_jax.deformation.residuals import RESIDUALS, make_residual
 
-__all__ = ["FIELDS", "RESIDUALS", "Dynamics", "blend", "gaussian_sets", "initialize", "make_residual"]
+__all__ = ["COORDINATES", "FIELDS", "RESIDUALS", "Dynamics", "blend", "gaussian_sets", "initialize", "make_residual"]

@@ -14,13 +14,15 @@ import numpy as np
 from jaxtyping import Array as JaxArray
 from jaxtyping import Bool, Float
 
-from mom3d_jax.deformation.fields import FIELDS, Copy, ramp
+from mom3d_jax.deformation.fields import FIELDS, RAMP, Copy, ramp, wholeness
 from mom3d_jax.deformation.residuals import Delta, Residual, make_residual
 from mom3d_jax.gaussians import concatenate, fade, movable_rows, rest_rows
 from mom3d_jax.types import Array, Displacements, Gaussians, pytree, static
 
 REAR = 1.01
 """How much farther from the input camera the rear copy lies."""
+MOST_GROWTH = 16.0
+"""Of the area of a rear Gaussian; what is torn further is lost in any case."""
 
 
 @pytree
@@ -31,9 +33,15 @@ class Dynamics:
     where: Float[Array, "m 3"]
     """Where the residual is looked up: undisplaced positions in perspective coordinates, scaled to [-1, 1]³."""
     pixel_size: Float[Array, " m"]
-    """World units per px of the input view at each Gaussian's depth, the unit of the residual's translation."""
+    """World units per unit of the residual's translation: the size of a px at each Gaussian's depth, or 1."""
     period: int = static()
     """T, frames of a clip."""
+    duration: int = static()
+    """Frames from t = 0 to t = 1: T, or T - 1 where the last frame is at 1."""
+    ramp: float = static()
+    """Frames over which the residual comes in; 0: at once."""
+    torn: tuple[float, float] = static()
+    """Multiples of its area between which a copy in front fades."""
     crossfade: float = static()
     """Share of the period over which `loop` blends."""
     residual: Residual = static()
@@ -46,6 +54,10 @@ def initialize(
     pixel_size: Float[Array, " n"],
     *,
     crossfade: float = 0.5,
+    inclusive: bool = False,
+    ramp: float = RAMP,
+    torn: tuple[float, float] = (1.25, 2.0),
+    coordinates: str = "perspective",
     residual: str = "hexplane",
     residual_options: dict[str, Any] | None = None,
 ) -> tuple[Dynamics, dict]:
@@ -55,8 +67,15 @@ def initialize(
       key: random key of the residual's initial parameters.
       gaussians: the static scene.
       displacements: table over k = 0..T frames for its movable rows.
-      pixel_size: size of a pixel at each Gaussian, world units.
+      pixel_size: step length at each Gaussian, world units: the size of a pixel there, or 1.
       crossfade: share of the period over which the `loop` field blends, in (0, 1].
+      inclusive: frame i of T is at t = i / (T - 1), as released, instead of i / T.
+      ramp: frames over which the residual comes in. With 0 it acts at t = 0 too, as released: frame 0 is then not the
+        static scene, and a loop does not close to the bit.
+      torn: a copy in front that covers up to `torn[0]` times its area is whole, from `torn[1]` times on it is
+        invisible.
+      coordinates: where the residual is looked up. "perspective": (x/z, y/z, log z) in the input camera, a box that a
+        landscape fills evenly; "box": xyz in its bounding box, as released.
       residual: a key of `RESIDUALS`.
       residual_options: options of that residual.
 
@@ -64,26 +83,37 @@ def initialize(
       The dynamics and the residual's parameters.
 
     Raises:
-      ValueError: an unknown residual, a crossfade outside (0, 1], a table of another number of Gaussians.
+      ValueError: an unknown residual or unknown coordinates, a crossfade outside (0, 1], a negative ramp, `torn`
+        that is not 1 <= torn[0] < torn[1], a table of another number of Gaussians.
     """
+    if coordinates not in COORDINATES:
+        raise ValueError(f"unknown coordinates {coordinates!r}; known: {', '.join(COORDINATES)}")
+    if not 1 <= torn[0] < torn[1]:
+        raise ValueError(f"torn={torn} is not two rising multiples of an area, from 1 on")
+    if not ramp >= 0:
+        raise ValueError(f"ramp={ramp} frames is not a number from 0 up")
     if not 0 < crossfade <= 1:
         raise ValueError(f"crossfade {crossfade} is not in (0, 1]")
     m = gaussians.movable
     if displacements.forward.shape[1] != m:
         raise ValueError(f"a displacement table of {displacements.forward.shape[1]} rows for {m} movable Gaussians")
     model = make_residual(residual, **(residual_options or {}))
+    period = displacements.forward.shape[0] - 1
     dynamics = Dynamics(
         displacements=displacements,
-        where=_look_up_coordinates(np.asarray(gaussians.means[:m]), np.asarray(gaussians.alive[:m])),
+        where=COORDINATES[coordinates](np.asarray(gaussians.means[:m]), np.asarray(gaussians.alive[:m])),
         pixel_size=np.asarray(pixel_size[:m]),
-        period=displacements.forward.shape[0] - 1,
+        period=period,
+        duration=max(period - inclusive, 1),
+        ramp=ramp,
+        torn=torn,
         crossfade=crossfade,
         residual=model,
     )
     return dynamics, model.init(key)
 
 
-def _look_up_coordinates(points: Float[np.ndarray, "m 3"], alive: Bool[np.ndarray, " m"]) -> Float[np.ndarray, "m 3"]:
+def _perspective(points: Float[np.ndarray, "m 3"], alive: Bool[np.ndarray, " m"]) -> Float[np.ndarray, "m 3"]:
     """(x/z, y/z, log z) in the input camera, scaled to [-1, 1]: a landscape fills this box evenly, not one in xyz."""
     z = np.maximum(points[:, 2:], 1e-6)
     box = np.concatenate([points[:, :2] / z, np.log(z)], axis=1)
@@ -94,13 +124,24 @@ def _look_up_coordinates(points: Float[np.ndarray, "m 3"], alive: Bool[np.ndarra
     return np.clip(2 * (box - low) / np.maximum(high - low, 1e-6) - 1, -1, 1).astype(np.float32)
 
 
+def _bounding_box(points: Float[np.ndarray, "m 3"], alive: Bool[np.ndarray, " m"]) -> Float[np.ndarray, "m 3"]:
+    """xyz scaled to [-1, 1] by the bounding box of the living points."""
+    if not alive.any():
+        return np.zeros_like(points)
+    low, high = points[alive].min(axis=0), points[alive].max(axis=0)
+    return np.clip(2 * (points - low) / np.maximum(high - low, 1e-6) - 1, -1, 1).astype(np.float32)
+
+
+COORDINATES = {"perspective": _perspective, "box": _bounding_box}
+
+
 def _moved(
     gaussians: Gaussians, dynamics: Dynamics, delta: Delta, elapsed: Float[jax.Array, ""], forward: bool
 ) -> Gaussians:
     """The movable Gaussians after `elapsed` frames (negative: against the motion)."""
     table = dynamics.displacements.forward if forward else dynamics.displacements.backward
-    displacement = jnp.asarray(table)[jnp.round(jnp.abs(elapsed)).astype(jnp.int32)]
-    gate = ramp(elapsed)
+    displacement = jnp.asarray(table)[_row(elapsed)]
+    gate = ramp(elapsed, dynamics.ramp)
     return dataclasses.replace(
         gaussians,
         means=gaussians.means + displacement + gate * delta.pixels * jnp.asarray(dynamics.pixel_size)[:, None],
@@ -112,11 +153,19 @@ def _moved(
     )
 
 
-def _placed(moved: Gaussians, copy: Copy) -> Gaussians:
+def _row(elapsed: Float[jax.Array, ""]) -> jax.Array:
+    """Row of the displacement table."""
+    return jnp.round(jnp.abs(elapsed)).astype(jnp.int32)
+
+
+def _placed(moved: Gaussians, copy: Copy, spread: Float[jax.Array, " m"], torn: tuple[float, float]) -> Gaussians:
     """A copy where the field wants it."""
     if copy.rear:
         # Scaling about the input camera keeps the copy where it was in the photo.
-        moved = dataclasses.replace(moved, means=REAR * moved.means, log_scales=moved.log_scales + np.log(REAR))
+        growth = np.log(REAR) + 0.5 * jnp.log(jnp.clip(spread, 1.0, MOST_GROWTH))
+        moved = dataclasses.replace(moved, means=REAR * moved.means, log_scales=moved.log_scales + growth[:, None])
+    if copy.fades:
+        moved = fade(moved, wholeness(spread, torn))
     return moved if copy.opacity is None else fade(moved, copy.opacity)
 
 
@@ -147,14 +196,16 @@ def gaussian_sets(
     # All fields move the Gaussians in two ways at most; each is computed once.
     ways = sorted({copy.forward for copies, _ in copy_sets for copy in copies})
     elapsed = [frame if forward else frame - dynamics.period for forward in ways]
-    deltas = dynamics.residual.apply(params, dynamics.where, jnp.stack(elapsed) / dynamics.period)
+    deltas = dynamics.residual.apply(params, dynamics.where, jnp.stack(elapsed) / dynamics.duration)
     moved = {
         forward: _moved(movable, dynamics, jax.tree.map(lambda d, k=k: d[k], deltas), elapsed[k], forward)
         for k, forward in enumerate(ways)
     }
+    tables = {True: dynamics.displacements.forward_spread, False: dynamics.displacements.backward_spread}
+    spread = {forward: jnp.asarray(tables[forward])[_row(elapsed[k])] for k, forward in enumerate(ways)}
     sets, weights = [], []
     for copies, weight in copy_sets:
-        front, *rear = (_placed(moved[copy.forward], copy) for copy in copies)
+        front, *rear = (_placed(moved[copy.forward], copy, spread[copy.forward], dynamics.torn) for copy in copies)
         sets.append(concatenate(front, rest, *rear))
         weights.append(weight)
     return sets, weights

@@ -8,6 +8,10 @@ opens. A field returns one or two complete sets with the weights of their images
                forward behind), as C_b + w (C_f - C_b): frame T is frame 0, and pixels equal in both sets stay equal.
 * `one_sided`  forward n frames and nothing behind, as released: tears the scene open where content moves away.
 
+Where the motion of a copy in front tears it apart, it fades and leaves its place to the one behind: content that covers
+`torn[0]` times its area is whole, at `torn[1]` times it is gone. Otherwise the gaps between its pixels would show as
+dots. The Gaussians of a copy behind grow with the area that they cover, so that nothing opens behind them.
+
 Frame 0 is the static scene exactly: the rear copy fades with a ramp that is 0 where the front copy has not moved.
 """
 
@@ -33,6 +37,8 @@ class Copy(NamedTuple):
     """Whether it lies 1 % farther away."""
     opacity: Float[Array, ""] | None
     """Factor on its opacity, None for 1."""
+    fades: bool
+    """Whether it fades where its motion tears it apart."""
 
 
 class CopySet(NamedTuple):
@@ -43,29 +49,34 @@ class CopySet(NamedTuple):
     """None for a field that has one set only."""
 
 
-def ramp(elapsed: Float[Array, ""]) -> Float[jax.Array, ""]:
-    """0 at zero elapsed frames, 1 from RAMP frames on."""
-    return jnp.minimum(jnp.abs(elapsed) / RAMP, 1.0)
+def ramp(elapsed: Float[Array, ""], frames: float = RAMP) -> Float[jax.Array, ""]:
+    """0 at zero elapsed frames, 1 from `frames` frames on; 1 everywhere where `frames` is 0."""
+    return jnp.minimum(jnp.abs(elapsed) / frames, 1.0) if frames else jnp.ones_like(elapsed)
+
+
+def wholeness(spread: Float[Array, "*n"], torn: tuple[float, float]) -> Float[jax.Array, "*n"]:
+    """1 for content that covers up to `torn[0]` times its area, falling to 0 at `torn[1]` times."""
+    return jnp.clip((torn[1] - spread) / (torn[1] - torn[0]), 0.0, 1.0)
 
 
 def fill(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
     """Forward in front, backward behind. Takes no `period` and no `crossfade`."""
     del period, crossfade
-    return (CopySet((Copy(True, False, None), Copy(False, True, ramp(frame))), None),)
+    return (CopySet((Copy(True, False, None, True), Copy(False, True, ramp(frame), False)), None),)
 
 
 def loop(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
     """`fill`, blended into its mirror image at the end of the period; `frame` runs from 0 to `period` inclusive."""
     weight = jnp.clip((period - frame) / (crossfade * period), 0.0, 1.0)
     (ahead,) = fill(frame, period, crossfade)
-    mirrored = (Copy(False, False, None), Copy(True, True, ramp(period - frame)))
+    mirrored = (Copy(False, False, None, True), Copy(True, True, ramp(period - frame), False))
     return ahead._replace(weight=weight), CopySet(mirrored, 1 - weight)
 
 
 def one_sided(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
     """Forward only. Takes no arguments."""
     del frame, period, crossfade
-    return (CopySet((Copy(True, False, None),), None),)
+    return (CopySet((Copy(True, False, None, False),), None),)
 
 
 FIELDS: dict[str, Callable[[Float[Array, ""], int, float], tuple[CopySet, ...]]] = {

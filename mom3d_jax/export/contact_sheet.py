@@ -1,6 +1,7 @@
-"""One picture that shows a whole run: labelled rows of images."""
+"""One picture that shows a whole run: labelled rows of captioned images."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,14 +11,23 @@ from mom3d_jax.atomic import PathLike
 from mom3d_jax.export.pictures import write_png
 from mom3d_jax.types import Array
 
-Row = tuple[str, Sequence[Float[Array, "h w 3"]]]
-
-LABEL, GAP = 22, 4
-"""Height of a label's strip and the space between images, px."""
-PAPER, INK = 0.11, 0.92
+LABEL, CAPTION, GAP = 24, 16, 4
+"""Height of a row's label, height of the captions under a line of images, and the space between images, px."""
+PAPER, INK, GREY = 0.11, 0.92, 0.65
 
 
-def _cell(image: Float[Array, "h w 3"], width: int) -> Float[np.ndarray, "i j 3"]:
+class Cell(NamedTuple):
+    """An image on the sheet."""
+
+    image: Float[Array, "h w 3"]
+    caption: str = ""
+    """ASCII; what the fonts at hand can show."""
+
+
+Row = tuple[str, Sequence[Cell]]
+
+
+def _scaled(image: Float[Array, "h w 3"], width: int) -> Float[np.ndarray, "i j 3"]:
     """An image scaled to a width, in one of its own shape; NaN becomes magenta, which no landscape is."""
     picture = np.asarray(image, np.float32)
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
@@ -29,11 +39,23 @@ def _cell(image: Float[Array, "h w 3"], width: int) -> Float[np.ndarray, "i j 3"
     return np.clip(scaled, 0, 1)
 
 
+def _written(text: str, height: int, width: int, size: float, ink: float) -> Float[np.ndarray, "i j 3"]:
+    """A strip of paper with text on it, which is written smaller where it would not fit."""
+    # OpenCV writes text on 8-bit images only.
+    strip = np.full((height, width, 3), round(255 * PAPER), np.uint8)
+    (needed, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    size *= min(1.0, (width - GAP) / max(needed, 1))
+    cv2.putText(
+        strip, text, (0, height - 5), cv2.FONT_HERSHEY_SIMPLEX, size, (round(255 * ink),) * 3, 1, lineType=cv2.LINE_AA
+    )
+    return strip.astype(np.float32) / 255
+
+
 def compose(rows: Sequence[Row], cell_width: int = 240, columns: int = 5) -> Float[np.ndarray, "h w 3"]:
     """Lay out labelled rows; a row of more than `columns` images goes on in further lines under its label.
 
     Args:
-      rows: (label, images); images may differ in size and keep their shape.
+      rows: (label, cells); images may differ in size and keep their shape.
       cell_width: width of every image on the sheet, px.
       columns: images per line.
 
@@ -42,23 +64,25 @@ def compose(rows: Sequence[Row], cell_width: int = 240, columns: int = 5) -> Flo
     """
     if not rows:
         raise ValueError("a contact sheet needs at least one row")
-    columns = min(columns, max([len(images) for _, images in rows] + [1]))
+    columns = min(columns, max([len(cells) for _, cells in rows] + [1]))
     width = GAP + columns * (cell_width + GAP)
+    paper = lambda height: np.full((height, width, 3), round(255 * PAPER) / 255, np.float32)
     strips: list[np.ndarray] = []
-    for label, images in rows:
-        # OpenCV writes text on 8-bit images only.
-        strip = np.full((LABEL, width, 3), round(255 * PAPER), np.uint8)
-        cv2.putText(
-            strip, label, (GAP, LABEL - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (round(255 * INK),) * 3, 1, cv2.LINE_AA
-        )
-        strips.append(strip.astype(np.float32) / 255)
-        for start in range(0, len(images), columns):
-            cells = [_cell(image, cell_width) for image in images[start : start + columns]]
-            line = np.full((max(len(cell) for cell in cells) + GAP, width, 3), strips[0][0, 0], np.float32)
-            for i, cell in enumerate(cells):
-                left = GAP + i * (cell_width + GAP)
-                line[: len(cell), left : left + cell_width] = cell
-            strips.append(line)
+    for label, cells in rows:
+        strips.append(paper(LABEL))
+        strips[-1][:, GAP:] = _written(label, LABEL, width - GAP, 0.45, INK)
+        for start in range(0, len(cells), columns):
+            line = cells[start : start + columns]
+            images = [_scaled(cell.image, cell_width) for cell in line]
+            foot = CAPTION if any(cell.caption for cell in line) else 0
+            tallest = max(len(image) for image in images)
+            strip = paper(tallest + foot + GAP)
+            for i, (image, cell) in enumerate(zip(images, line, strict=True)):
+                here = slice(GAP + i * (cell_width + GAP), GAP + i * (cell_width + GAP) + cell_width)
+                strip[: len(image), here] = image
+                if cell.caption:
+                    strip[tallest : tallest + foot, here] = _written(cell.caption, CAPTION, cell_width, 0.38, GREY)
+            strips.append(strip)
     return np.concatenate(strips)
 
 

@@ -39,7 +39,9 @@ def mask_overlay(image: Float[Array, "h w 3"], mask: Float[Array, "h w"], hints:
 
 
 def flow_picture(flow: Float[Array, "h w 2"], longest: float | None = None) -> Picture:
-    """Flow in colour: hue is the direction (right red, down yellow-green), brightness the length.
+    """Flow in colour: hue is the direction (right red, down yellow-green), brightness grows with the length.
+
+    Brightness is the square root of the length, so that a slow river shows beside fast clouds.
 
     Args:
       flow: px per frame.
@@ -50,8 +52,34 @@ def flow_picture(flow: Float[Array, "h w 2"], longest: float | None = None) -> P
     moving = length[length > 0]
     scale = longest or (float(np.percentile(moving, 99)) if moving.size else 1.0)
     hue = np.degrees(np.arctan2(flow[..., 1], flow[..., 0])) % 360
-    hsv = np.stack([hue, np.ones_like(hue), np.clip(length / scale, 0, 1)], axis=-1).astype(np.float32)
+    hsv = np.stack([hue, np.ones_like(hue), np.sqrt(np.clip(length / scale, 0, 1))], axis=-1).astype(np.float32)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+
+
+def change_picture(first: Float[Array, "h w 3"], other: Float[Array, "h w 3"], full: float = 0.25) -> Picture:
+    """Where two pictures differ, in OpenCV's Inferno colours: black is equal, the bright end a difference of `full`.
+
+    Args:
+      first: a picture.
+      other: a picture of the same size.
+      full: largest difference of the three channels that gets the brightest colour.
+    """
+    difference = np.abs(np.asarray(other, np.float32) - np.asarray(first, np.float32)).max(axis=-1)
+    level = np.round(255 * np.clip(np.nan_to_num(difference, nan=full) / full, 0, 1)).astype(np.uint8)
+    return cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32) / 255
+
+
+def unknown_checkered(image: Float[Array, "h w 3"], valid: Float[Array, "h w"]) -> Picture:
+    """The image with a grey chequer where it is unknown, so that nobody takes that for black content.
+
+    Args:
+      image: a picture.
+      valid: 1 where it is known.
+    """
+    picture, known = np.asarray(image, np.float32), np.asarray(valid, np.float32)[..., None]
+    rows, columns = np.indices(picture.shape[:2]) // max(2, round(picture.shape[1] / 40))
+    chequer = np.where((rows + columns) % 2 == 0, 0.33, 0.42).astype(np.float32)[..., None]
+    return np.where(known > 0, known * picture, 0) + (1 - known) * chequer
 
 
 def hint_arrows(image: Float[Array, "h w 3"], hints: Hints, frames: float = 50) -> Picture:

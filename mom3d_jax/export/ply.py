@@ -40,8 +40,12 @@ class PlyReport:
     written: int
     dead: int
     """Left out: free slots."""
+    invisible: int
+    """Left out: opacity exactly 0 (a logit of minus infinity), as of copies that do not exist at a frame."""
     invalid: int
     """Left out: a value is not finite, or the quaternion has no length."""
+    bytes: int
+    """Size of the file."""
 
 
 def properties(bands: int) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ def header(count: int, names: Sequence[str], comments: Sequence[str] = ()) -> by
 
 
 def write_ply(path: PathLike, gaussians: Gaussians, comments: Sequence[str] = ()) -> PlyReport:
-    """Write the living, valid rows of a Gaussian set.
+    """Write the living, visible, valid rows of a Gaussian set.
 
     Args:
       path: the file; replaced at once when it is complete.
@@ -96,12 +100,22 @@ def write_ply(path: PathLike, gaussians: Gaussians, comments: Sequence[str] = ()
         if not comment.isascii() or not comment.isprintable():
             raise ValueError(f"PLY comment {comment!r} for {path} is not a single line of ASCII")
     rows = table(gaussians)
-    alive, valid = np.asarray(gaussians.alive), np.isfinite(rows).all(axis=-1)
-    kept = rows[alive & valid]
+    alive = np.asarray(gaussians.alive)
+    # No renderer draws these, and few read an infinite logit.
+    visible = alive & ~np.isneginf(np.asarray(gaussians.opacity_logits))
+    valid = visible & np.isfinite(rows).all(axis=-1)
+    kept = rows[valid]
+    head = header(len(kept), properties(np.shape(gaussians.sh)[1]), comments)
     with replacing(path) as draft, open(draft, "wb") as file:
-        file.write(header(len(kept), properties(np.shape(gaussians.sh)[1]), comments))
+        file.write(head)
         file.write(kept.astype("<f4").tobytes())
-    return PlyReport(written=len(kept), dead=int((~alive).sum()), invalid=int((alive & ~valid).sum()))
+    return PlyReport(
+        written=len(kept),
+        dead=int((~alive).sum()),
+        invisible=int((alive & ~visible).sum()),
+        invalid=int((visible & ~valid).sum()),
+        bytes=len(head) + 4 * kept.size,
+    )
 
 
 def _parse_header(path: Path, data: bytes) -> tuple[str, int, np.dtype, int]:

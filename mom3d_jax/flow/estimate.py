@@ -1,4 +1,4 @@
-"""Flow of all views: from each view's own hints, or from fields made elsewhere."""
+"""Flow of all views: from a view's own file, the photo's flow moved into the view, or the hints that are seen in it."""
 
 import jax
 import jax.numpy as jnp
@@ -20,21 +20,26 @@ def estimate_flow(
     """Eulerian flow of every view.
 
     Args:
-      scene: its flow, where it has one, is the flow of the input view as it is.
+      scene: its flow, where it has one, is the flow of the input view as it is; flows of single views are theirs as
+        they are, before everything else.
       views: masks and hints of the generation views.
-      carried: flow of every view that was made elsewhere, px per frame (the scene's flow moved into the views, or one
-        file per view). None interpolates each view's own hints.
+      carried: the scene's flow moved into every view, px per frame. None interpolates each view's own hints.
       sigma: width of the hint weights in px; None takes H / n for the scene's n hints. It is the same in all views:
         the official random width alone changes the speed by about 10 %.
       input_view: index of the view at the input pose.
 
     Returns:
-      Flow of each view, 0 outside its mask. A view with no visible hint, or with nothing that moves, and a view that
-      was not accepted have weight 0.
+      Flow of each view, 0 outside its mask. A view with neither a flow nor a visible hint, or with nothing that moves,
+      and a view that was not accepted have weight 0: they say nothing.
 
     Raises:
-      ValueError: neither hints nor a flow, a flow file that was not moved into the views, or sizes that differ.
+      ValueError: neither hints nor a flow, flow of a view that there is not, a flow file that was not moved into the
+        views, or sizes that differ.
     """
+    own = {int(view): np.asarray(flow, np.float32) for view, flow in (scene.view_flows or {}).items()}
+    beyond = [view for view in own if not 0 <= view < len(views.masks)]
+    if beyond:
+        raise ValueError(f"flow of view {beyond[0]} is given, but there are only views 0 to {len(views.masks) - 1}")
     masks = np.asarray(views.masks * views.valid, np.float32)
     if carried is not None:
         if np.shape(carried) != (*masks.shape, 2):
@@ -43,18 +48,22 @@ def estimate_flow(
         if scene.flow is not None:
             flow[input_view] = scene.flow
         flow *= masks[..., None]
-        usable = (masks > 0).any((1, 2))
+        known = np.ones(len(flow), bool)
     elif scene.flow is not None:
         raise ValueError(f"scene {scene.name!r} has a flow file: move it into the views and pass it as `carried`")
-    else:
-        count = int(np.sum(scene.hints.valid))
-        if count == 0:
-            raise ValueError(f"scene {scene.name!r} has neither hints nor a flow file; draw an arrow labelled hint_0")
-        sigma = masks.shape[1] / count if sigma is None else sigma
+    elif np.any(scene.hints.valid):
+        sigma = masks.shape[1] / int(np.sum(scene.hints.valid)) if sigma is None else sigma
         if not sigma > 0:
             raise ValueError(f"sigma={sigma} px is not a positive width")
-        flow = np.asarray(_all_views(views.hints, masks, sigma))
-        usable = np.asarray(views.hints.valid).any(1) & (masks > 0).any((1, 2))
+        flow = np.array(_all_views(views.hints, masks, sigma))
+        known = np.asarray(views.hints.valid).any(1)
+    elif own:
+        flow, known = np.zeros((*masks.shape, 2), np.float32), np.zeros(len(masks), bool)
+    else:
+        raise ValueError(f"scene {scene.name!r} has neither hints nor a flow file; draw an arrow labelled hint_0")
+    for view, given in own.items():
+        flow[view], known[view] = given * masks[view][..., None], True
+    usable = known & (masks > 0).any((1, 2))
     return Flows(flow=flow, weight=(usable & np.asarray(views.accepted)).astype(np.float32))
 
 

@@ -1,6 +1,6 @@
 """3D Gaussians: parameters, activations, creation from a point cloud."""
 
-from mom3d_jax.gaussians.creation import from_points
+from mom3d_jax.gaussians.creation import EXTENTS, UNITS, from_points
 from mom3d_jax.gaussians.parameters import (
     concatenate,
     covariances,
@@ -13,6 +13,8 @@ from mom3d_jax.gaussians.parameters import (
 )
 
 __all__ = [
+    "EXTENTS",
+    "UNITS",
     "concatenate",
     "covariances",
     "fade",

@@ -1,12 +1,17 @@
 """One Gaussian per point of the lifted photo (paper §3.3)."""
 
 import numpy as np
+from jaxtyping import Float
+from scipy.spatial import cKDTree
 
 from mom3d_jax.gaussians.parameters import SH_C0
 from mom3d_jax.types import Cameras, Gaussians, PointCloud
 
 # Free slots fill a segment up to a multiple of this, so that scenes of one size share compiled programs.
 SEGMENT_MULTIPLE = 512
+
+EXTENTS = ("footprint", "neighbours")
+UNITS = ("px", "world")
 
 
 def from_points(
@@ -15,27 +20,36 @@ def from_points(
     *,
     sh_degree: int = 0,
     opacity: float = 0.9,
+    extent: str = "footprint",
     footprint: float = 0.7,
+    unit: str = "px",
     movable_above: float = 0.05,
 ) -> tuple[Gaussians, np.ndarray]:
-    """Create Gaussians as large as the pixels that their points came from, the movable ones first.
+    """Create one isotropic Gaussian per point, the movable ones first.
 
     Args:
       cloud: the lifted photo, N points.
       camera: the input camera; it gives the size of a pixel at each depth.
       sh_degree: degree of the spherical harmonics, 0 to 3; bands above 0 start at zero.
       opacity: initial opacity in (0, 1).
-      footprint: initial standard deviation in pixels of the input view.
+      extent: their standard deviation. "footprint": `footprint` pixels of the input view at the point's depth;
+        "neighbours": the root mean square distance of the three nearest points, as in 3D Gaussian splatting and in the
+        released code.
+      footprint: see `extent`.
+      unit: of the step length that comes with them: "px" of the input view, or "world".
       movable_above: points with a motion mask above this are movable.
 
     Returns:
       The Gaussians, with free slots up to a multiple of `SEGMENT_MULTIPLE` rows behind the movable and behind the
-      fixed ones, and the size of a pixel [rows] at each Gaussian's depth in world units, the natural step length
-      of its position.
+      fixed ones, and the step length [rows] of each Gaussian's position in world units: the size of a pixel at its
+      depth, or 1.
 
     Raises:
-      ValueError: an SH degree outside 0..3, an opacity outside (0, 1), an empty cloud.
+      ValueError: an SH degree outside 0..3, an opacity outside (0, 1), an unknown extent or unit, a cloud that is empty
+        or, for "neighbours", has fewer than four points.
     """
+    if extent not in EXTENTS or unit not in UNITS:
+        raise ValueError(f"extent {extent!r} is not one of {EXTENTS}, or unit {unit!r} not one of {UNITS}")
     if not 0 <= sh_degree <= 3:
         raise ValueError(f"SH degree {sh_degree} is not one of 0, 1, 2, 3")
     if not 0 < opacity < 1:
@@ -44,6 +58,8 @@ def from_points(
     if len(points) == 0:
         raise ValueError("the point cloud is empty: nothing to make Gaussians from")
     pixel_size = points[:, 2] / float(np.mean(np.asarray(camera.focal)))
+    deviation = footprint * pixel_size if extent == "footprint" else nearest_three(points)
+    step = pixel_size if unit == "px" else np.ones_like(pixel_size)
     moves = np.asarray(cloud.mask) > movable_above
     segments = [_padded(np.flatnonzero(moves)), _padded(np.flatnonzero(~moves))]
     order = np.concatenate(segments)
@@ -54,14 +70,26 @@ def from_points(
     sh[:, 0] = (np.asarray(cloud.colors)[rows] - 0.5) / SH_C0
     gaussians = Gaussians(
         means=points[rows],
-        log_scales=np.repeat(np.log(footprint * pixel_size[rows])[:, None], 3, axis=1).astype(np.float32),
+        log_scales=np.repeat(np.log(deviation[rows])[:, None], 3, axis=1).astype(np.float32),
         quaternions=np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
         opacity_logits=np.full(n, np.log(opacity / (1 - opacity)), np.float32),
         sh=sh,
         alive=alive,
         movable=len(segments[0]),
     )
-    return gaussians, pixel_size[rows].astype(np.float32)
+    return gaussians, step[rows].astype(np.float32)
+
+
+def nearest_three(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """Root mean square distance of the three nearest other points, at least √1e-7 (Kerbl et al. 2023, §5.1).
+
+    Raises:
+      ValueError: fewer than four points.
+    """
+    if len(points) < 4:
+        raise ValueError(f"{len(points)} points do not have three neighbours each; take extent 'footprint'")
+    distance, _ = cKDTree(points).query(points, k=4)
+    return np.sqrt(np.maximum(np.mean(distance[:, 1:] ** 2, axis=1), 1e-7)).astype(np.float32)
 
 
 def _padded(indices: np.ndarray) -> np.ndarray:

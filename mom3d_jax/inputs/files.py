@@ -1,10 +1,14 @@
 """Which files belong to a scene."""
 
 import dataclasses
+import re
 from pathlib import Path
 
-from mom3d_jax.inputs import depth_files, flow_files, images
+from mom3d_jax.inputs import depth_files, flow_files, images, video_files
 from mom3d_jax.inputs.errors import InputError
+
+VIEW = re.compile(r"view_(\d{2,3})")
+"""Name of what belongs to one generation view: `view_07`, `view_007`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,12 +21,17 @@ class SceneFiles:
     mask: Path | None = None
     depth: Path | None = None
     flow: Path | None = None
+    view_flows: dict[int, Path] = dataclasses.field(default_factory=dict)
+    """Flow of single views, by their index."""
+    videos: dict[int, Path] = dataclasses.field(default_factory=dict)
+    """Videos of single views, by their index: folders of frames, or mp4 files."""
 
     def present(self) -> list[Path]:
         """Every file that has a say in the scene."""
         kind = [self.depth.with_name("depth.json")] if self.depth else []
         named = [self.image, self.annotation, self.mask, self.depth, self.flow]
-        return [*filter(None, named), *(path for path in kind if path.is_file())]
+        frames = [f for video in self.videos.values() for f in video_files.frames_in(video)]
+        return [*filter(None, named), *(path for path in kind if path.is_file()), *self.view_flows.values(), *frames]
 
 
 def find_files(path: Path) -> SceneFiles:
@@ -31,10 +40,12 @@ def find_files(path: Path) -> SceneFiles:
     Args:
       path: an image file, to which a LabelMe file of the same name belongs where there is one (`lake.jpg` and
         `lake.json`); or a folder with `image.png|jpg|jpeg` and, as wanted, `image.json`, `mask.png`,
-        `depth.npy|png|pfm`, `depth.json`, `flow.npy|flo`. Suffixes in upper or lower case.
+        `depth.npy|png|pfm`, `depth.json`, `flow.npy|flo`, `flow/view_XX.npy|flo`, `video/view_XX.mp4` and folders
+        `video/view_XX/` of frames, XX the index of a generation view. Suffixes in upper or lower case.
 
     Raises:
-      InputError: nothing at the path, no image in the folder, or two files for one thing.
+      InputError: nothing at the path, no image in the folder, two files for one thing, or something in `flow/` or
+        `video/` that is called otherwise.
     """
     if path.is_file():
         annotation = path.with_suffix(".json")
@@ -51,6 +62,8 @@ def find_files(path: Path) -> SceneFiles:
         mask=_only(path, "mask", (".png",)),
         depth=_only(path, "depth", depth_files.SUFFIXES),
         flow=_only(path, "flow", flow_files.SUFFIXES),
+        view_flows=_of_views(path / "flow", flow_files.SUFFIXES, folders=False),
+        videos=_of_views(path / "video", video_files.SUFFIXES, folders=True),
     )
 
 
@@ -60,3 +73,22 @@ def _only(folder: Path, stem: str, suffixes: tuple[str, ...]) -> Path | None:
     if len(found) > 1:
         raise InputError(f"{folder}: {' and '.join(f.name for f in found)} are both there; keep one")
     return found[0] if found else None
+
+
+def _of_views(folder: Path, suffixes: tuple[str, ...], *, folders: bool) -> dict[int, Path]:
+    """What lies in a folder under the names of views, by index; hidden files and other suffixes are not looked at."""
+    found: dict[int, Path] = {}
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        meant = folders if entry.is_dir() else entry.suffix.lower() in suffixes
+        if entry.name.startswith(".") or not meant:
+            continue
+        name = VIEW.fullmatch(entry.name if entry.is_dir() else entry.stem)
+        if name is None:
+            raise InputError(f"{entry}: belongs to no view; rename it to view_07 and the like, or move it elsewhere")
+        view = int(name[1])
+        if view in found:
+            raise InputError(f"{folder}: {found[view].name} and {entry.name} are both there; keep one")
+        if entry.is_dir() and not video_files.frames_in(entry):
+            raise InputError(f"{entry}: no PNG or JPEG frames in this folder; add them, or remove it")
+        found[view] = entry
+    return dict(sorted(found.items()))

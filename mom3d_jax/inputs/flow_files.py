@@ -1,4 +1,8 @@
-"""Flow files: `flow.npy` or `flow.flo`, px per frame at their own size, u to the right, v down."""
+"""Flow files: `flow.npy|flo` of the photo and `flow/view_XX.npy|flo` of single views.
+
+Both hold px per frame at their own size, u to the right, v down. That of the photo is carried into every view; that of
+a view counts in this view alone, and there it comes first.
+"""
 
 from pathlib import Path
 
@@ -17,7 +21,8 @@ def read_flow(path: Path, photo: tuple[int, int], size: tuple[int, int]) -> Floa
 
     Args:
       path: an npy file [H,W,2], [2,H,W] or [1,2,H,W], or a Middlebury flo file.
-      photo: (width, height) of the photo. The flow may have its own size, but not another aspect.
+      photo: (width, height) of the photo. The flow may have its own size, but not another aspect than the photo or the
+        working size.
       size: (width, height) wanted.
 
     Raises:
@@ -31,7 +36,8 @@ def read_flow(path: Path, photo: tuple[int, int], size: tuple[int, int]) -> Floa
     if flow.ndim != 3 or flow.shape[-1] != 2:
         raise InputError(f"{path}: shape {flow.shape}; flow has to be [H,W,2], [2,H,W] or [1,2,H,W]")
     height, width = flow.shape[:2]
-    if not same_aspect((width, height), photo):
+    # The picture of a view has the working size, whose aspect may differ from the photo's by rounding.
+    if not (same_aspect((width, height), photo) or same_aspect((width, height), size)):
         raise InputError(
             f"{path}: {width}x{height}, but the photo is {photo[0]}x{photo[1]}; flow has to cover the whole photo"
         )

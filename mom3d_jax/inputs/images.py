@@ -81,12 +81,12 @@ def working_size(width: int, height: int, wanted: int) -> tuple[int, int]:
     Args:
       width: of the image file, px.
       height: of the image file, px.
-      wanted: working width, px.
+      wanted: working width, px; 0 takes the image's own.
 
     Raises:
       InputError: the working image would be under 32 px on a side.
     """
-    new_width = 2 * (min(wanted, width) // 2)
+    new_width = 2 * (min(wanted or width, width) // 2)
     new_height = min(2 * round(height * new_width / width / 2), 2 * (height // 2))
     if min(new_width, new_height) < SMALLEST:
         raise InputError(

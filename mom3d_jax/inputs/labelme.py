@@ -2,7 +2,9 @@
 
 What is read, by the start of the label in upper or lower case: `motion*`, `sky*` and `standing*` regions (polygon,
 rectangle, oriented_rectangle, circle, mask), `hint*` strokes and the `horizon` (line, linestrip). Other labels are
-named in a note. Points count from the top left corner of the image that was annotated, pixel centres at k + 0.5.
+named in a note. Points count from the top left corner of the image that was annotated, pixel centres at k + 0.5. Of
+every shape only its label, type, points and bitmap are read, so fields that a version lacks or adds do no harm; a shape
+without a type is a polygon, as in the oldest files.
 
 Regions and strokes are kept apart from the start: the released code takes every label for motion, so that the hint
 strokes, drawn 10 px wide, become moving pixels.
@@ -104,16 +106,10 @@ def read_labelme(path: Path, size: tuple[int, int]) -> Annotation:
         if kind is None:
             unused.append(label)
             continue
-        inside = np.clip(shape.points, 0, drawn_on)
-        distance = np.abs(shape.points - inside).max()
-        if distance > OUTSIDE_TOLERANCE:
-            raise InputError(
-                f"{path}: {label!r} has a point {distance:.1f} px outside the {drawn_on[0]}x{drawn_on[1]} image; "
-                "drag it back in, or annotate the right image"
-            )
-        if distance > 0:
+        placed = _inside(shape, drawn_on, path)
+        if placed is not shape:
             moved.append(label)
-        shapes[kind].append(dataclasses.replace(shape, points=inside))
+        shapes[kind].append(placed)
     notes = []
     if unused:
         notes.append(f"{path.name}: labels without a meaning here were left out: {', '.join(sorted(set(unused)))}")
@@ -152,6 +148,21 @@ def _shape(entry: dict[str, Any], label: str, kind: str | None, path: Path) -> S
     if not finite or len(points) < needed:
         raise InputError(f"{path}: {label!r} is a {shape_type} without {needed} proper points; draw it again")
     return Shape(label, shape_type, points, _bitmap(entry, label, path) if shape_type == "mask" else None)
+
+
+def _inside(shape: Shape, image: tuple[int, int], path: Path) -> Shape:
+    """The shape with points that lie just outside the image moved to its border; itself where there are none."""
+    # LabelMe 6 lets a rectangle that is turned reach past the image, so only its middle has to lie inside.
+    turned = shape.type == "oriented_rectangle"
+    points = shape.points.mean(0, keepdims=True) if turned else shape.points
+    inside = np.clip(points, 0, image)
+    distance = np.abs(points - inside).max()
+    if distance > OUTSIDE_TOLERANCE:
+        raise InputError(
+            f"{path}: {shape.label!r} has a point {distance:.1f} px outside the {image[0]}x{image[1]} image; "
+            "drag it back in, or annotate the right image"
+        )
+    return shape if turned or distance == 0 else dataclasses.replace(shape, points=inside)
 
 
 def _bitmap(entry: dict[str, Any], label: str, path: Path) -> Float[np.ndarray, "bh bw"]:

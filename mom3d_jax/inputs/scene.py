@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.inputs.depth_files import read_depth
 from mom3d_jax.inputs.errors import InputError
 from mom3d_jax.inputs.files import find_files
@@ -33,13 +34,16 @@ def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None)
     """Read a scene.
 
     What moves comes from the first of these that is there: `mask.png`, the `motion*` shapes of the LabelMe file, the
-    vectors of the flow file, an automatic choice (the sky without a margin at the skyline, or the lower third where no
-    sky is found). How it moves, alike: `hint*` strokes, the flow file, an automatic guess (`inputs.hints`). Whatever is
-    chosen automatically or corrected is told in `Scene.notes`.
+    vectors of the flow file (of the input view, where only single views have one), an automatic choice (the sky without
+    a margin at the skyline, or the lower third where no sky is found). How it moves, alike: `hint*` strokes, the flow
+    file, an automatic guess (`inputs.hints`); nothing is guessed where single views have flow files, so that the others
+    say nothing. Whatever is chosen automatically or corrected is told in `Scene.notes`. Videos stay on disk until the
+    animation stage asks for them.
 
     Args:
       path: an image file or a folder (`inputs.files.find_files` has the names).
-      width: wanted width in px (`inputs.images` has the rule). Masks, depth, flow, strokes and their motion follow.
+      width: wanted width in px, 0 for the photo's own (`inputs.images` has the rule). Masks, depth, flow, strokes and
+        their motion follow.
       detect_sky: finds the sky in the photo at working size, for the automatic choice.
 
     Raises:
@@ -61,6 +65,7 @@ def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None)
         notes += more
     if files.flow:
         flow = read_flow(files.flow, full, size)
+    view_flows = {str(view): read_flow(file, full, size) for view, file in files.view_flows.items()}
     if files.mask:
         mask, more = read_mask(files.mask, full)
         mask = resize(mask, size)
@@ -68,18 +73,19 @@ def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None)
         if annotation and annotation.shapes["motion"]:
             notes.append(f"{files.mask.name} is used instead of the motion shapes of {annotation.path.name}")
     else:
-        mask, more = _motion_mask(annotation, flow, image, detect_sky)
+        mask, more = _motion_mask(annotation, view_flows.get(str(INPUT_VIEW), flow), image, detect_sky)
         notes += more
     if mask.max() < MOVES:
-        culprit = files.mask or files.annotation or files.flow
+        culprit = files.mask or files.annotation or files.view_flows.get(INPUT_VIEW, files.flow)
         raise InputError(f"{culprit}: no pixel moves in it at {size[0]}x{size[1]}; mark a larger region")
-    hints, more = _hints(annotation, mask, flow)
+    hints, more = _hints(annotation, mask, flow, sorted(files.view_flows))
     return Scene(
         image=image,
         mask=mask,
         hints=hints,
         depth=depth,
         flow=flow,
+        view_flows=view_flows or None,
         layout=_layout(annotation, size) if annotation else Layout(),
         name=files.name,
         notes=(*notes, *more),
@@ -119,9 +125,12 @@ def _motion_mask(
 
 
 def _hints(
-    annotation: Annotation | None, mask: Float[np.ndarray, "h w"], flow: Float[np.ndarray, "h w 2"] | None
+    annotation: Annotation | None,
+    mask: Float[np.ndarray, "h w"],
+    flow: Float[np.ndarray, "h w 2"] | None,
+    views: list[int],
 ) -> tuple[Hints, list[str]]:
-    """How it moves."""
+    """How it moves, where no file of a view (`views` have one) says it."""
     height, width = mask.shape
     if annotation and annotation.shapes["hint"]:
         hints = hints_from_strokes(annotation.ends("hint", (width, height)))
@@ -134,6 +143,9 @@ def _hints(
         return hints, [f"hints that start outside what moves: {', '.join(off)}; they still count"] if off else []
     if flow is not None:
         return hints_from_flow(mask, flow), []
+    if views:
+        said = f"only views {', '.join(map(str, views))}, which have a file in flow/, say how it moves"
+        return hints_from_strokes(np.zeros((0, 2, 2), np.float32)), [f"no hint lines and no flow file: {said}"]
     return automatic_hints(mask), [
         "no hint lines: each region was given a slow motion along its longer side; draw hint lines to change that"
     ]

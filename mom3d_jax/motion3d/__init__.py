@@ -1,6 +1,7 @@
 """3D-MOM: one 3D motion per point from the Eulerian flows of many views (paper §3.3)."""
 
 from mom3d_jax.motion3d.build import build_problem
+from mom3d_jax.motion3d.displacements import INTEGRATIONS, displacements
 from mom3d_jax.motion3d.problem import (
     LOSSES,
     Problem,
@@ -14,10 +15,11 @@ from mom3d_jax.motion3d.problem import (
 )
 from mom3d_jax.motion3d.projected import project_flow
 from mom3d_jax.motion3d.report import consistency_epe, motion_report, residual_l1_ratio
-from mom3d_jax.motion3d.scene_flow import assemble, displacements, query
+from mom3d_jax.motion3d.scene_flow import assemble, query
 from mom3d_jax.motion3d.solvers import SOLVERS, make_solver, solve
 
 __all__ = [
+    "INTEGRATIONS",
     "LOSSES",
     "SOLVERS",
     "Problem",

@@ -1,6 +1,5 @@
-"""Scene flow off its points, and its integration over time (paper eq. 5, Eulerian: X(k+1) = X(k) + F(X(k)))."""
+"""Scene flow of all points, and its look-up off the points."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,7 +9,7 @@ from jaxtyping import Float
 
 from mom3d_jax.cameras import project
 from mom3d_jax.motion3d.problem import Problem
-from mom3d_jax.types import Array, Cameras, Displacements, PointCloud, SceneFlow
+from mom3d_jax.types import Array, Cameras, PointCloud, SceneFlow
 
 DEPTH_GATE = 1.5
 """Depths of one surface differ by less than this factor between neighbouring pixels; more is another surface."""
@@ -30,7 +29,7 @@ def assemble(cloud: PointCloud, camera: Cameras, problem: Problem, motion: Float
     return SceneFlow(points=cloud.points, motion=complete, mask=cloud.mask, pixels=cloud.pixels, camera=camera)
 
 
-class _Grid(NamedTuple):
+class Grid(NamedTuple):
     """The scene flow on the pixels of the input view; depth 0 where nothing moves."""
 
     slope: Float[jax.Array, "hw 3"]
@@ -39,17 +38,18 @@ class _Grid(NamedTuple):
     camera: Cameras
 
 
-def _grid(flow: SceneFlow) -> _Grid:
+def grid_of(flow: SceneFlow) -> Grid:
+    """The scene flow as a look-up table."""
     size = flow.camera.width * flow.camera.height
     _, z = project(flow.camera, flow.points)
     moving = jnp.asarray(flow.mask) > 0
     slot = jnp.where(moving, jnp.asarray(flow.pixels), size)
     slope = jnp.zeros((size, 3), jnp.float32).at[slot].set(flow.motion / z[:, None], mode="drop")
-    return _Grid(slope, jnp.zeros(size, jnp.float32).at[slot].set(z, mode="drop"), flow.camera)
+    return Grid(slope, jnp.zeros(size, jnp.float32).at[slot].set(z, mode="drop"), flow.camera)
 
 
-def _look_up(
-    grid: _Grid, x: Float[Array, "m 3"], surface: Float[Array, " m"]
+def look_up(
+    grid: Grid, x: Float[Array, "m 3"], surface: Float[Array, " m"]
 ) -> tuple[Float[jax.Array, "m 3"], Float[jax.Array, " m"]]:
     """Motion at x, and the depth of the surface that it was read from (`surface` again where there is none).
 
@@ -89,37 +89,5 @@ def query(scene_flow: SceneFlow, x: Float[Array, "m 3"]) -> Float[jax.Array, "m 
     clouds drift on out of the frame instead of piling up at its edge.
     """
     x = jnp.asarray(x)
-    motion, _ = _look_up(_grid(scene_flow), x, project(scene_flow.camera, x)[1])
+    motion, _ = look_up(grid_of(scene_flow), x, project(scene_flow.camera, x)[1])
     return motion
-
-
-@partial(jax.jit, static_argnames="frames")
-def displacements(scene_flow: SceneFlow, x: Float[Array, "m 3"], *, frames: int) -> Displacements:
-    """Where content starting at x is after k = 0..frames frames along the flow, and against it, minus x.
-
-    Content rides on its surface: before each step its depth is set back to the share of the surface's depth below it
-    that it started with, which moves nothing in the input view. The motion along the ray is the poorly observed part
-    of the fit; left to add up it carries clouds and waves through each other (4 % of their depth in 55 frames, seen on
-    a photo). The depth gate follows that surface too. Content that reaches the border of the mask stays there: the
-    field beyond is zero.
-    """
-    x = jnp.asarray(x)
-    grid = _grid(scene_flow)
-    _, z = project(scene_flow.camera, x)
-    _, below = _look_up(grid, x, z)
-    share = z / below
-
-    def travel(sign: float) -> Float[jax.Array, "t+1 m 3"]:
-        def advance(carry: tuple[jax.Array, jax.Array], step: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-            del step
-            position, surface = carry
-            motion, surface = _look_up(grid, position, surface)
-            _, z = project(grid.camera, position)
-            lift = (share * surface / z)[:, None]
-            position = lift * (position + sign * motion)
-            return (position, surface), position - x
-
-        _, path = jax.lax.scan(advance, (x, below), None, length=frames)
-        return jnp.concatenate([jnp.zeros_like(x)[None], path])
-
-    return Displacements(forward=travel(1.0), backward=travel(-1.0))

@@ -33,11 +33,12 @@ def lift(scene: Scene, depth: Depth, camera: Cameras, *, edge_ratio: float = 1.1
     if not edge_ratio > 1:
         raise ValueError(f"edge_ratio={edge_ratio} is not above 1; 1.1 allows 10 % between neighbours")
 
-    z = snap_between(z, edge_ratio)
+    between, z = z, snap_between(z, edge_ratio)
     return PointCloud(
         points=np.asarray(unproject(camera, pixel_grid(camera.width, camera.height), z)).reshape(-1, 3),
         colors=np.asarray(scene.image, np.float32).reshape(-1, 3),
         mask=np.asarray(scene.mask, np.float32).reshape(-1),
         pixels=np.arange(z.size, dtype=np.int32),
         neighbours=grid_neighbours(z, scene.mask, neighbours, edge_ratio),
+        snapped=int(np.sum(z != between)),
     )

@@ -4,12 +4,43 @@ from collections.abc import Collection
 
 from ml_collections import ConfigDict
 
+from mom3d_jax.animation import parse_views
 from mom3d_jax.cameras import PATHS
-from mom3d_jax.cameras.generation import INNER, OUTER
-from mom3d_jax.deformation import FIELDS, RESIDUALS, make_residual
-from mom3d_jax.motion3d import make_solver
+from mom3d_jax.deformation import COORDINATES, FIELDS, RESIDUALS, make_residual
+from mom3d_jax.gaussians import EXTENTS, UNITS
+from mom3d_jax.motion3d import INTEGRATIONS, make_solver
 from mom3d_jax.render import choose_backend
-from mom3d_jax.stages.job import solver_options
+from mom3d_jax.stages.job import rig_of, solver_options
+
+ONE_OF: dict[str, Collection] = {
+    "time.field": FIELDS,
+    "displacements.integration": INTEGRATIONS,
+    "gaussians.sh_degree": range(4),
+    "gaussians.extent": EXTENTS,
+    "gaussians.unit": UNITS,
+    "deformation.residual": RESIDUALS,
+    "deformation.coordinates": COORDINATES,
+}
+AT_LEAST = {
+    "seed": 0, "devices": 0, "size.width": 0, "size.focal": 0, "size.focal_ratio": 0, "time.frames": 2, "flow.sigma": 0,
+    "deformation.ramp": 0, "render.frames": 1, "render.poses": 0, "render.circle_poses": 0, "render.crop": 0,
+    "render.fps": 1,
+}  # fmt: skip
+AT_LEAST |= {
+    f"{stage}.{name}": least
+    for stage in ("stage1", "stage2")
+    for name, least in {
+        "steps": 0, "batch": 1, "checkpoint_every": 1, "decay_steps": 0, "sh_every": 0, "sh_rest_share": 0
+    }.items()
+}  # fmt: skip
+BETWEEN = {
+    "time.crossfade": (1e-6, 1),
+    "views.min_coverage": (0, 1),
+    "gaussians.opacity": (1e-6, 1 - 1e-6),
+    "gaussians.footprint": (1e-3, 1e3),
+    "stage1.ssim_weight": (0, 1),
+    "stage2.ssim_weight": (0, 1),
+}
 
 
 def check(c: ConfigDict) -> None:
@@ -19,34 +50,42 @@ def check(c: ConfigDict) -> None:
       ValueError: one line with the setting, its value and what it may be.
       NotImplementedError: a rasterizer backend that cannot run here.
     """
+    for name, known in ONE_OF.items():
+        _one_of(name, _value(c, name), known)
+    for name, least in AT_LEAST.items():
+        if not _value(c, name) >= least:
+            raise ValueError(f"{name}={_value(c, name)} is below {least}")
+    for name, (low, high) in BETWEEN.items():
+        if not low <= _value(c, name) <= high:
+            raise ValueError(f"{name}={_value(c, name)} is not between {low:g} and {high:g}")
     choose_backend(None if c.rasterizer == "auto" else c.rasterizer)
     make_solver(c.motion3d.solver, **solver_options(c))
-    _one_of("deformation.residual", c.deformation.residual, RESIDUALS)
     make_residual(c.deformation.residual, **c.deformation.options[c.deformation.residual].to_dict())
-    _one_of("time.field", c.time.field, FIELDS)
+    parse_views(c.animation.views, rig_of(c).count)
+    if len(c.time.torn) != 2 or not 1 <= c.time.torn[0] < c.time.torn[1]:
+        raise ValueError(f"time.torn={c.time.torn} is not two rising multiples of an area, from 1 on")
+    _check_optimizer("stage1", c.stage1)
+    _check_optimizer("stage2", c.stage2)
+    _check_paths(c)
+
+
+def _check_optimizer(name: str, stage: ConfigDict) -> None:
+    *betas, epsilon = stage.adam
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas) or not epsilon > 0:
+        raise ValueError(f"{name}.adam={stage.adam} is not (β₁, β₂, ε) with both β in [0, 1) and ε above 0")
+    for group, rates in stage.rates.items():
+        if len(rates) != 2 or min(rates) < 0 or (rates[0] > 0) != (rates[1] > 0):
+            raise ValueError(f"{name}.rates.{group}={rates} is not (first, last), both above 0 or both 0")
+
+
+def _check_paths(c: ConfigDict) -> None:
     for path in c.render.paths:
         _one_of("render.paths", path, PATHS)
-    for view in c.animation.views:
-        _one_of("animation.views", view, range(len(OUTER) * len(INNER)))
-    _at_least("seed", c.seed, 0)
-    _at_least("devices", c.devices, 0)
-    _at_least("time.frames", c.time.frames, 2)
-    _at_least("render.frames", c.render.frames, 1)
-    _at_least("render.fps", c.render.fps, 1)
-    _at_least("animation.views: their number", len(c.animation.views), 1)
-    for name in ("stage1", "stage2"):
-        stage = c[name]
-        _at_least(f"{name}.steps", stage.steps, 0)
-        _at_least(f"{name}.batch", stage.batch, 1)
-        _at_least(f"{name}.checkpoint_every", stage.checkpoint_every, 1)
-        _between(f"{name}.ssim_weight", stage.ssim_weight, 0, 1)
-        for group, rates in stage.rates.items():
-            if len(rates) != 2 or min(rates) < 0 or (rates[0] > 0) != (rates[1] > 0):
-                raise ValueError(f"{name}.rates.{group}={rates} is not (first, last), both above 0 or both 0")
-    _between("time.crossfade", c.time.crossfade, 1e-6, 1)
-    _between("views.min_coverage", c.views.min_coverage, 0, 1)
-    _between("gaussians.opacity", c.gaussians.opacity, 1e-6, 1 - 1e-6)
-    _between("gaussians.footprint", c.gaussians.footprint, 1e-3, 1e3)
+    for name in ("poses", "circle_poses"):
+        if 0 < c.render[name] < c.render.frames:
+            raise ValueError(
+                f"render.{name}={c.render[name]} is below render.frames={c.render.frames}; 0 takes as many"
+            )
     if c.time.field != "loop" and c.render.frames > c.time.frames + 1:
         raise ValueError(
             f"render.frames={c.render.frames} is more than time.frames={c.time.frames} and field {c.time.field!r} does "
@@ -54,16 +93,13 @@ def check(c: ConfigDict) -> None:
         )
 
 
+def _value(c: ConfigDict, name: str) -> float:
+    *sections, last = name.split(".")
+    for section in sections:
+        c = c[section]
+    return c[last]
+
+
 def _one_of(name: str, value: object, known: Collection) -> None:
     if value not in known:
         raise ValueError(f"{name}={value!r} is unknown; known: {', '.join(map(str, known))}")
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise ValueError(f"{name}={value} is below {least}")
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name}={value} is not between {low:g} and {high:g}")

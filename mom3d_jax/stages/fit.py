@@ -16,7 +16,7 @@ from mom3d_jax.deformation import Dynamics, initialize
 from mom3d_jax.gaussians import from_points
 from mom3d_jax.motion3d import displacements as integrate
 from mom3d_jax.render import Drawer, bucket, choose_backend, needed_capacity, self_check
-from mom3d_jax.stages.job import Job
+from mom3d_jax.stages.job import Job, rig_of
 from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
 from mom3d_jax.views import render_views
 
@@ -32,7 +32,9 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
         camera,
         sh_degree=c.gaussians.sh_degree,
         opacity=c.gaussians.opacity,
+        extent=c.gaussians.extent,
         footprint=c.gaussians.footprint,
+        unit=c.gaussians.unit,
     )
     frozen = training.Frozen(alive=start.alive, pixel_size=pixel_size, dynamics=None, movable=start.movable)
     view = training.StaticView(backend_name(c))
@@ -40,7 +42,12 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     state, report = _train(job, "stage1", c.stage1, view, start, {}, frozen, training.still_pool(views), mesh, capacity)
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
     heldout = render_views(
-        cloud, heldout_cameras(camera, depth.z), scene, camera, min_coverage=0.0, edge_ratio=c.pointcloud.edge_ratio
+        cloud,
+        heldout_cameras(camera, depth.z, rig_of(c)),
+        scene,
+        camera,
+        min_coverage=0.0,
+        edge_ratio=c.pointcloud.edge_ratio,
     )
     drawer = Drawer(mesh, report.capacity, view.backend)
     train, unseen = (measure.pool_psnr(measure.still(fitted), drawer, training.still_pool(v)) for v in (views, heldout))
@@ -63,8 +70,15 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
 def displacements(job: Job, scene_flow: SceneFlow, static: dict) -> tuple[Displacements, dict]:
     """Carry the movable Gaussians through the scene flow, once."""
     g: Gaussians = static["gaussians"]
-    table = jax.device_get(integrate(scene_flow, g.means[: g.movable], frames=job.config.time.frames))
-    return table, {}
+    c = job.config.displacements
+    table = integrate(
+        scene_flow,
+        g.means[: g.movable],
+        frames=job.config.time.frames,
+        integration=c.integration,
+        flow_scale=c.flow_scale,
+    )
+    return jax.device_get(table), {}
 
 
 def stage2(job: Job, views: Views, frames: Frames, static: dict, table: Displacements) -> tuple[dict, dict]:
@@ -109,6 +123,10 @@ def dynamics_of(c: ConfigDict, static: dict, table: Displacements) -> tuple[Dyna
         table,
         static["pixel_size"],
         crossfade=c.time.crossfade,
+        inclusive=c.time.inclusive,
+        ramp=c.deformation.ramp,
+        torn=tuple(c.time.torn),
+        coordinates=c.deformation.coordinates,
         residual=c.deformation.residual,
         residual_options=c.deformation.options[c.deformation.residual].to_dict(),
     )
@@ -150,10 +168,22 @@ def _train(
 ) -> tuple[training.TrainState, training.FitReport]:
     check_rasterizer(view.backend)
     log.info("%s: %d images, %d device(s)", name, len(pool), mesh.size)
-    optimizer = training.make_optimizer(settings.rates.to_dict(), settings.steps)
+    optimizer = training.make_optimizer(
+        settings.rates.to_dict(), settings.decay_steps or settings.steps, adam=tuple(settings.adam)
+    )
+    if not settings.valid_only:
+        pool = pool.everywhere()
 
     def step_for(room: int) -> Callable:
-        return training.make_step(view, optimizer, mesh, capacity=room, ssim_weight=settings.ssim_weight)
+        return training.make_step(
+            view,
+            optimizer,
+            mesh,
+            capacity=room,
+            ssim_weight=settings.ssim_weight,
+            sh_rest_share=settings.sh_rest_share,
+            sh_every=settings.sh_every,
+        )
 
     return training.fit(
         name,

@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mom3d_jax.artifacts import key_of_code
-from mom3d_jax.cameras import input_camera
+from mom3d_jax.cameras import Rig, input_camera
 from mom3d_jax.synthetic import landscape, write_scene
 from mom3d_jax.types import Array, Cameras
 
@@ -40,7 +40,16 @@ class Job:
     def camera(self, image: Array) -> Cameras:
         """The input camera of an image [h, w, ...] at working size."""
         height, width = np.shape(image)[:2]
-        return input_camera(width, height, self.config.size.focal or None)
+        size = self.config.size
+        fy = size.focal or max(width, height)
+        return input_camera(width, height, ((size.focal_ratio or width / height) * fy, fy))
+
+
+def rig_of(c: ConfigDict) -> Rig:
+    """Where the generation cameras stand."""
+    options = c.views.to_dict()
+    del options["min_coverage"]
+    return Rig(**options)
 
 
 def solver_options(c: ConfigDict) -> dict[str, Any]:

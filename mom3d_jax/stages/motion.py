@@ -1,13 +1,20 @@
 """3D-MOM, and the videos that follow from it (paper §3.2 and §3.3)."""
 
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 
-from mom3d_jax.animation import animate
+from mom3d_jax.animation import animate, choose_views, from_videos, join
 from mom3d_jax.cameras import select
 from mom3d_jax.cameras.generation import INPUT_VIEW
+from mom3d_jax.inputs import find_files, read_video
 from mom3d_jax.motion3d import assemble, build_problem, motion_report, project_flow, solve
 from mom3d_jax.stages.job import Job, solver_options
 from mom3d_jax.types import Flows, Frames, PointCloud, SceneFlow, Views
+
+log = logging.getLogger(__name__)
 
 
 def motion3d(job: Job, cloud: PointCloud, views: Views, flows: Flows) -> tuple[SceneFlow, dict]:
@@ -21,32 +28,58 @@ def motion3d(job: Job, cloud: PointCloud, views: Views, flows: Flows) -> tuple[S
 
 
 def animation(job: Job, views: Views, scene_flow: SceneFlow) -> tuple[Frames, dict]:
-    """Projected scene flow → videos of the sampled views."""
+    """Projected scene flow → videos of the sampled views, but for those that somebody else animated."""
     c = job.config
-    sampled, replaced = _sampled_views(views, c.animation.views)
-    flow = project_flow(scene_flow, views, sampled)
-    rule = "loop" if c.time.field == "loop" else "fill"
-    result, report = animate(views, flow, sampled, frames=c.time.frames, crossfade=c.time.crossfade, rule=rule)
+    sampled, replaced = choose_views(views, c.animation.views)
+    theirs = _video_files(job, views)
+    order = [*sampled, *(v for v in theirs if v not in sampled)]
+    ours = [v for v in order if v not in theirs]
+    # First theirs: what is wrong with a file is said before anything long begins.
+    videos, read = from_videos(
+        views,
+        project_flow(scene_flow, views, list(theirs)),
+        list(theirs),
+        _read_videos(theirs, c.time.frames, np.shape(views.masks)[:0:-1]),
+        frames=c.time.frames,
+    )
+    result, report = animate(
+        views,
+        project_flow(scene_flow, views, ours),
+        ours,
+        frames=c.time.frames,
+        crossfade=c.time.crossfade,
+        torn=tuple(c.time.torn),
+        rule="loop" if c.time.field == "loop" else "fill",
+    )
+    shares = [*zip(ours, report["valid_share"], strict=True), *zip(theirs, read["valid_share"], strict=True)]
     figures = {
-        "views": sampled,
+        "views": order,
         "replaced": replaced,
+        "views_from_files": list(theirs),
         "hole_share": [float(np.mean(h)) for h in report["hole_share"]],
-        "valid_share": [float(s) for s in report["valid_share"]],
+        "still_l1": read["still_l1"],
+        "valid_share": [float(dict(shares)[v]) for v in order],
     }
-    return result, {"animation": figures}
+    return join(result, videos, order) if theirs else result, {"animation": figures}
 
 
-def _sampled_views(views: Views, asked: tuple[int, ...]) -> tuple[list[int], dict[str, int]]:
-    """The views to animate: those asked for, a rejected one replaced by the nearest accepted one."""
-    accepted = np.flatnonzero(np.asarray(views.accepted))
-    look = np.asarray(views.cameras.rotation)[:, 2]
-    sampled, replaced = [], {}
-    for view in asked:
-        if not 0 <= view < len(look):
-            raise ValueError(f"animation.views names view {view}, there are views 0 to {len(look) - 1}")
-        nearest = int(accepted[np.argmax(look[accepted] @ look[view])]) if view not in accepted else view
-        if nearest != view:
-            replaced[str(view)] = nearest
-        if nearest not in sampled:
-            sampled.append(nearest)
-    return sampled, replaced
+def _video_files(job: Job, views: Views) -> dict[int, Path]:
+    """Videos that somebody else made of accepted views."""
+    accepted, usable = np.asarray(views.accepted), {}
+    for view, file in find_files(job.source).videos.items():
+        if view >= len(accepted):
+            raise ValueError(f"{file}: there is no view {view}, only 0 to {len(accepted) - 1}; rename it, or remove it")
+        if accepted[view]:
+            usable[view] = file
+        else:
+            log.warning("%s: too little of view %d is covered; its video is not used", file, view)
+    return usable
+
+
+def _read_videos(files: dict[int, Path], frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """One after the other: a video takes as much memory as its views together."""
+    for file in files.values():
+        video, notes = read_video(file, frames, size)
+        for note in notes:
+            log.warning("%s", note)
+        yield video

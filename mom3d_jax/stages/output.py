@@ -1,9 +1,11 @@
 """What a person gets: videos along the paths, files of Gaussians, a contact sheet, and the figures of the motion."""
 
+import logging
 from collections.abc import Iterator
+from typing import Any
 
+import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from mom3d_jax import measure, training
@@ -12,9 +14,10 @@ from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.export import (
     DynamicScene,
     contact_sheet,
-    depth_picture,
-    flow_picture,
-    mask_overlay,
+    frame_comments,
+    frame_files,
+    frame_name,
+    write_frames,
     write_ply,
     write_scene,
     write_video,
@@ -23,10 +26,13 @@ from mom3d_jax.progress import Progress
 from mom3d_jax.render import Drawer
 from mom3d_jax.stages.fit import backend_name, dynamics_of
 from mom3d_jax.stages.job import Job
+from mom3d_jax.stages.overview import overview, spread
 from mom3d_jax.types import Cameras, Depth, Displacements, Flows, Frames, Scene, Views
 
-SHOWN = 5
-"""Frames of each clip on the contact sheet."""
+log = logging.getLogger(__name__)
+
+FRAMES = "frames"
+"""Folder of the PLY files, one per frame."""
 
 
 def videos(
@@ -46,14 +52,18 @@ def videos(
     at = measure.moving(dynamic["gaussians"], dynamics, dynamic["residual"], c.time.field)
     fixed, every = _still(camera, c.time.frames), np.arange(c.time.frames)
     centre = np.stack([picture.color for picture in measure.draw(at, drawer, fixed, every)])
-    shown = {"centre": centre[_spread(len(centre))]}
+    index = spread(len(centre))
+    shown = {"centre": {"images": centre[index], "frames": index}}
     outside = write_video(job.output("videos/centre.mp4"), centre, fps=c.render.fps).saturated
+    index = spread(c.render.frames)
     with Progress("videos", total=len(c.render.paths) * c.render.frames) as progress:
         for number, name in enumerate(c.render.paths):
-            images = measure.draw(at, drawer, path_cameras(camera, name, c.render.frames), _frames_of(c))
-            clip = _Clip(images, progress, number * c.render.frames, _spread(c.render.frames))
+            poses = (c.render.circle_poses if name == "circle" else 0) or c.render.poses or None
+            cameras = path_cameras(camera, name, c.render.frames, poses)
+            images = _cropped(measure.draw(at, drawer, cameras, _frames_of(c)), c.render.crop)
+            clip = _Clip(images, progress, number * c.render.frames, index)
             outside += write_video(job.output(f"videos/{name}.mp4"), clip, fps=c.render.fps).saturated
-            shown[name] = np.stack(clip.kept)
+            shown[name] = {"images": np.stack(clip.kept), "frames": index}
 
     movable = measure.only_movable(dynamic["gaussians"])
     alone = measure.moving(movable, dynamics, dynamic["residual"], c.time.field)
@@ -61,9 +71,9 @@ def videos(
     looping = measure.moving(dynamic["gaussians"], dynamics, dynamic["residual"], "loop")
     first, last = measure.draw(looping, drawer, _still(camera, 2), np.array([0, c.time.frames]))
     asked, mask = np.asarray(flows.flow[INPUT_VIEW]), np.asarray(scene.mask)
-    spread = np.ptp(centre, axis=0).max(axis=-1)
+    change = np.ptp(centre, axis=0).max(axis=-1)
     figures = {
-        "static_max_abs_diff": float(spread[~reached].max()) if not reached.all() else 0.0,
+        "static_max_abs_diff": float(change[~reached].max()) if not reached.all() else 0.0,
         "static_share": float(np.mean(~reached)),
         "motion_epe_px": measure.optical_flow_error(centre, asked, mask),
         "loop_equal": bool(np.array_equal(first.color, last.color)),
@@ -88,38 +98,44 @@ def export(
     dynamic: dict,
     shown: dict,
 ) -> tuple[dict, dict]:
-    """Write the Gaussians and the contact sheet."""
+    """Write the Gaussians, their frames where these are asked for, and the contact sheet."""
     c = job.config
     dynamics, _ = dynamics_of(c, static, table)
-    # At frame 0 every field is the static scene.
-    ply = write_ply(job.output("frame_0000.ply"), dynamic["gaussians"])
-    scene_file = DynamicScene(
+    moving = DynamicScene(
         gaussians=dynamic["gaussians"],
-        displacements=table,
+        dynamics=dynamics,
+        residual=dynamic["residual"],
+        field=c.time.field,
         camera=job.camera(scene.image),
-        times=np.arange(c.time.frames) / c.time.frames,
-        extra={
-            "where": np.asarray(dynamics.where),
-            "pixel_size": np.asarray(dynamics.pixel_size),
-            **{f"residual.{name}": leaf for name, leaf in flatten_dict(dynamic["residual"], sep=".").items()},
-        },
-        notes={"field": c.time.field, "crossfade": c.time.crossfade, "deformation": c.deformation.to_dict()},
+        notes={"scene": scene.name, "config": c.to_dict()},
     )
-    write_scene(job.output("scene.4dgs.npz"), scene_file)
-    sheet = {
-        "photo, mask and hints, depth, flow": [
-            np.asarray(scene.image),
-            mask_overlay(scene.image, scene.mask, scene.hints),
-            depth_picture(depth.z),
-            flow_picture(flows.flow[INPUT_VIEW]),
-        ],
-        "generation views 2, 0, 7, 12, 17, 22": [np.asarray(views.images[v]) for v in (2, 0, 7, 12, 17, 22)],
-        "animator, first sampled view": [np.asarray(frames.images[0, i]) for i in _spread(frames.images.shape[1])],
+    write_scene(job.output("scene.4dgs.npz"), moving)
+    first = write_ply(job.output("frame_0000.ply"), jax.device_get(moving.at(0)[0][0]), frame_comments(moving, 0))
+    contact_sheet(overview(scene, depth, views, flows, frames, shown, job.figures), job.output("contact_sheet.png"))
+    figures: dict[str, Any] = {"ply_gaussians": first.written, "ply_invalid": first.invalid}
+    # Last: where there is no room for them, the rest is there.
+    if c.export.ply_frames:
+        figures["ply_frames"] = _ply_frames(job, moving)
+    elif frame_files(job.workdir / FRAMES):
+        log.warning("%s: PLY frames of an earlier run, which this one did not make", job.workdir / FRAMES)
+    figures["files"] = len(job.made)
+    figures["bytes"] = sum((job.workdir / name).stat().st_size for name in job.made)
+    return {}, {"export": figures}
+
+
+def _ply_frames(job: Job, scene: DynamicScene) -> dict[str, int]:
+    """One PLY file per frame; what was written and left out, over all files."""
+    report = write_frames(job.workdir / FRAMES, scene)
+    for frame in range(report.files):
+        job.output(f"{FRAMES}/{frame_name(frame)}")
+    if report.invalid:
+        log.warning("PLY frames: %d Gaussians left out, with values that are not finite", report.invalid)
+    return {
+        "files": report.files,
+        "bytes": report.bytes,
+        "invisible_rows": report.invisible,
+        "invalid_rows": report.invalid,
     }
-    for name, clip in shown.items():
-        sheet[f"rendered, {name}"] = list(clip)
-    contact_sheet(list(sheet.items()), job.output("contact_sheet.png"))
-    return {}, {"export": {"ply_gaussians": ply.written, "ply_invalid": ply.invalid}}
 
 
 class _Clip:
@@ -143,9 +159,15 @@ def _frames_of(c: ConfigDict) -> np.ndarray:
     return index % c.time.frames if c.time.field == "loop" else index
 
 
+def _cropped(images: Iterator[measure.Picture], crop: int) -> Iterator[measure.Picture]:
+    """Pictures without a border of `crop` px."""
+    for picture in images:
+        height, width = picture.alpha.shape
+        if 2 * crop >= min(height, width):
+            raise ValueError(f"render.crop={crop} leaves nothing of a {width}x{height} video; make it smaller")
+        inside = slice(crop, height - crop), slice(crop, width - crop)
+        yield measure.Picture(picture.color[inside], picture.alpha[inside])
+
+
 def _still(camera: Cameras, frames: int) -> Cameras:
     return relative_to(camera, np.broadcast_to(np.eye(3), (frames, 3, 3)), np.zeros((frames, 3)))
-
-
-def _spread(length: int) -> np.ndarray:
-    return np.linspace(0, length - 1, SHOWN).astype(int)

@@ -9,9 +9,9 @@ from mom3d_jax.cameras import generation_cameras
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.depth import detect_sky, estimate_depth
 from mom3d_jax.flow import estimate_flow, taper
-from mom3d_jax.inputs import load_scene
+from mom3d_jax.inputs import find_files, load_scene
 from mom3d_jax.pointcloud import lift
-from mom3d_jax.stages.job import Job
+from mom3d_jax.stages.job import Job, rig_of
 from mom3d_jax.types import Depth, Flows, PointCloud, Scene, Views
 from mom3d_jax.views import carry, carry_flow, rasterize, render_views
 
@@ -37,7 +37,7 @@ def scene(job: Job) -> tuple[Scene, dict]:
 
 def depth(job: Job, scene: Scene) -> tuple[Depth, dict]:
     """Image → positive z."""
-    result = estimate_depth(scene, job.camera(scene.image))
+    result = estimate_depth(scene, job.camera(scene.image), normalize=job.config.depth.normalize)
     z = np.asarray(result.z)
     figures = {
         "source": result.source,
@@ -52,13 +52,13 @@ def depth(job: Job, scene: Scene) -> tuple[Depth, dict]:
 def pointcloud(job: Job, scene: Scene, depth: Depth) -> tuple[PointCloud, dict]:
     """Φ2→3: every pixel becomes a point."""
     result = lift(scene, depth, job.camera(scene.image), edge_ratio=job.config.pointcloud.edge_ratio)
-    return result, {"pointcloud": {"points": len(result.points), "removed": result.removed}}
+    return result, {"pointcloud": {"points": len(result.points), "snapped": result.snapped}}
 
 
 def views(job: Job, scene: Scene, depth: Depth, cloud: PointCloud) -> tuple[Views, dict]:
     """Φ3→2: the points seen from the generation cameras."""
     c, camera = job.config, job.camera(scene.image)
-    poses = generation_cameras(camera, depth.z, preset=c.views.preset)
+    poses = generation_cameras(camera, depth.z, rig_of(c))
     result = render_views(
         cloud, poses, scene, camera, min_coverage=c.views.min_coverage, edge_ratio=c.pointcloud.edge_ratio
     )
@@ -70,10 +70,12 @@ def views(job: Job, scene: Scene, depth: Depth, cloud: PointCloud) -> tuple[View
 
 
 def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) -> tuple[Flows, dict]:
-    """Hints or a flow file → Eulerian flow of every view, fading where moving content continues past the mask."""
+    """Hints or flow files → Eulerian flow of every view, fading where moving content continues past the mask."""
     edge_ratio = job.config.pointcloud.edge_ratio
+    own = _flow_files(job, views)
     raster = rasterize(cloud, views.cameras, job.camera(scene.image), edge_ratio=edge_ratio)
-    result = estimate_flow(scene, views, None if scene.flow is None else carry_flow(raster, scene.flow))
+    carried = None if scene.flow is None else carry_flow(raster, scene.flow)
+    result = estimate_flow(scene, views, carried, sigma=job.config.flow.sigma or None)
     fading = taper(
         result.flow[INPUT_VIEW], scene.mask, depth.z, max_width=job.config.flow.taper_width, edge_ratio=edge_ratio
     )
@@ -82,10 +84,22 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
     speed = np.linalg.norm(result.flow[INPUT_VIEW], axis=-1)
     moving = speed > 0
     figures = {
-        "source": "hints" if scene.flow is None else "file",
+        "source": "file" if scene.flow is not None else "hints" if np.any(scene.hints.valid) else "none",
+        "views_from_files": own,
         "views_without_motion": int(np.sum(np.asarray(result.weight) == 0)),
         "mean_px": float(speed[moving].mean()) if moving.any() else 0.0,
         "max_px": float(speed.max()),
         "tapered_share": float(np.mean((fading < 1) & (np.asarray(scene.mask) > 0))),
     }
     return result, {"flow": figures}
+
+
+def _flow_files(job: Job, views: Views) -> list[int]:
+    """The views that have a flow file of their own."""
+    files, accepted = find_files(job.source).view_flows, np.asarray(views.accepted)
+    for view, file in files.items():
+        if view >= len(accepted):
+            raise ValueError(f"{file}: there is no view {view}, only 0 to {len(accepted) - 1}; rename it, or remove it")
+        if not accepted[view]:
+            log.warning("%s: too little of view %d is covered; its flow weighs nothing", file, view)
+    return list(files)

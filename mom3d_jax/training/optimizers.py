@@ -19,7 +19,7 @@ def group_of(path: tuple[Any, ...]) -> str:
 
 
 def make_optimizer(
-    rates: Mapping[str, tuple[float, float]], steps: int, *, eps: float = 1e-8
+    rates: Mapping[str, tuple[float, float]], steps: int, *, adam: tuple[float, float, float] = (0.9, 0.999, 1e-8)
 ) -> optax.GradientTransformation:
     """Adam over all parameters.
 
@@ -27,14 +27,15 @@ def make_optimizer(
       rates: (first, last) learning rate of each group, decayed log-linearly over the steps. Positions are in px of the
         input view, since `steps.make_step` multiplies their update by the size of a pixel at the Gaussian's depth.
       steps: length of the schedules.
-      eps: Adam's ε.
+      adam: β₁, β₂ and ε.
 
     Raises:
       ValueError: at initialisation, a parameter whose group has no rate.
     """
+    b1, b2, eps = adam
     transforms = {
         name: optax.chain(
-            optax.scale_by_adam(eps=eps),
+            optax.scale_by_adam(b1, b2, eps),
             optax.scale_by_learning_rate(optax.exponential_decay(first, max(steps, 1), last / first))
             if first > 0
             else optax.set_to_zero(),

@@ -33,7 +33,7 @@ class Frozen:
 
     alive: Bool[Array, " n"]
     pixel_size: Float[Array, " n"]
-    """World units per px of the input view at each Gaussian: learning rates of positions are in px."""
+    """World units per unit of the learning rates of positions: the size of a px at each Gaussian, or 1."""
     dynamics: Dynamics | None
     """None in stage 1."""
     movable: int = static()

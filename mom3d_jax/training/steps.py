@@ -16,6 +16,7 @@ from mom3d_jax.training.losses import photometric
 from mom3d_jax.training.pool import Item
 from mom3d_jax.training.sharding import replicated, split_over_data
 from mom3d_jax.training.state import Frozen, TrainState, scene_gaussians
+from mom3d_jax.types import Array
 
 
 class View(Protocol):
@@ -78,12 +79,24 @@ def make_step(
     *,
     capacity: int,
     ssim_weight: float = 0.2,
+    sh_rest_share: float = 1 / 20,
+    sh_every: int = 0,
 ) -> Callable[[TrainState, Frozen, Item], tuple[TrainState, StepReport]]:
     """A jitted step over a batch whose size is a multiple of the mesh.
 
     State and frozen arrays are replicated over the mesh, the batch is split, the old state is donated. The gradient
     is taken outside the sharded rendering (see `render.over_views`). A step that exceeds the capacity changes
     nothing; one whose loss or gradient is not finite changes only the counters.
+
+    Args:
+      view: how a view is drawn.
+      optimizer: of all parameters.
+      mesh: devices.
+      capacity: room for the intersections of a view.
+      ssim_weight: λ of eq. 3.
+      sh_rest_share: learning rate of the spherical harmonics above degree 0, as a share of that of degree 0.
+      sh_every: steps after which one more degree of the spherical harmonics takes part; 0: all do from the start. Bands
+        that do not take part yet keep their initial zeros.
     """
 
     def view_loss(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, Used]:
@@ -100,9 +113,11 @@ def make_step(
 
     def step(state: TrainState, frozen: Frozen, batch: Item) -> tuple[TrainState, StepReport]:
         (loss, used), gradient = jax.value_and_grad(objective, has_aux=True)(state.params, frozen, batch)
+        if sh_every:
+            gradient = _without_late_bands(gradient, state.step // sh_every)
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to its int32 step count
             updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, _in_world_units(updates, frozen))
+        params = optax.apply_updates(state.params, _in_world_units(updates, frozen, sh_rest_share))
         fits = used.intersections <= capacity
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
         kept = _choose(fits & finite, (params, opt_state), (state.params, state.opt_state))
@@ -118,11 +133,18 @@ def make_step(
     return jax.jit(step, in_shardings=(whole, whole, split), out_shardings=whole, donate_argnums=0)
 
 
-def _in_world_units(updates: dict, frozen: Frozen) -> dict:
-    """Turn position updates from px into world units, and slow down the SH bands above degree 0 as 3DGS does."""
+def _without_late_bands(gradient: dict, degree: Int[Array, ""]) -> dict:
+    """The gradient without the SH bands above a degree."""
+    sh = gradient["gaussians"]["sh"]
+    takes_part = jnp.arange(sh.shape[1]) < jnp.square(jnp.asarray(degree) + 1)
+    return {**gradient, "gaussians": {**gradient["gaussians"], "sh": jnp.where(takes_part[None, :, None], sh, 0.0)}}
+
+
+def _in_world_units(updates: dict, frozen: Frozen, sh_rest_share: float) -> dict:
+    """Turn position updates into world units, and slow down the SH bands above degree 0 as 3DGS does."""
     moved = dict(updates["gaussians"])
     moved["means"] = moved["means"] * frozen.pixel_size[:, None]
-    bands = jnp.where(jnp.arange(moved["sh"].shape[1]) == 0, 1.0, 1 / 20)
+    bands = jnp.where(jnp.arange(moved["sh"].shape[1]) == 0, 1.0, sh_rest_share)
     moved["sh"] = moved["sh"] * bands[None, :, None]
     return {**updates, "gaussians": moved}
 

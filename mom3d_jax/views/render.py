@@ -8,7 +8,7 @@ from jaxtyping import Float
 from mom3d_jax.cameras import project, unproject
 from mom3d_jax.types import Array, Cameras, Hints, PointCloud, Scene, Views
 from mom3d_jax.views.carry import carry
-from mom3d_jax.views.raster import Raster, rasterize
+from mom3d_jax.views.raster import rasterize
 
 
 def _points_under(cloud: PointCloud, start: Float[Array, "k 2"], width: int) -> np.ndarray:
@@ -59,7 +59,6 @@ def render_views(
     *,
     min_coverage: float = 0.4,
     edge_ratio: float = 1.1,
-    raster: Raster | None = None,
 ) -> Views:
     """The photo as the generation cameras see it.
 
@@ -68,9 +67,8 @@ def render_views(
       cameras: the views, one leading axis.
       scene: whose hints are carried along.
       input_camera: camera of the photo.
-      min_coverage: views whose covered share is smaller are not accepted.
+      min_coverage: views whose covered share is smaller are not accepted, nor are those that show nothing at all.
       edge_ratio: neighbouring points are on one surface if their depths differ by less than this factor.
-      raster: the result of `rasterize` with the same arguments, where the caller keeps it for `carry`.
 
     Raises:
       ValueError: cameras without a leading axis, or a coverage threshold outside [0, 1].
@@ -79,8 +77,7 @@ def render_views(
         raise ValueError(f"render_views takes a batch of cameras, not translation {np.shape(cameras.translation)}")
     if not 0 <= min_coverage <= 1:
         raise ValueError(f"min_coverage={min_coverage} is not a share between 0 and 1")
-    if raster is None:
-        raster = rasterize(cloud, cameras, input_camera, edge_ratio=edge_ratio)
+    raster = rasterize(cloud, cameras, input_camera, edge_ratio=edge_ratio)
     h, w = input_camera.height, input_camera.width
     pixels = np.asarray(cloud.pixels)
     photo = np.zeros((h * w, 4), np.float32)
@@ -99,5 +96,5 @@ def render_views(
         visible=visible,
         hints=project_hints(scene.hints, cloud, cameras, input_camera, visible),
         coverage=coverage,
-        accepted=coverage >= min_coverage,
+        accepted=(coverage >= min_coverage) & (coverage > 0),
     )

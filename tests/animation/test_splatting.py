@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mom3d_jax.animation.splatting import NEARER, SOLID, Layer, Sources, fill_holes, over, splat
-from mom3d_jax.animation.trajectories import advect, sample
+from mom3d_jax.animation.trajectories import advect, sample, spread
 
 H, W = 9, 12
 
@@ -19,7 +19,7 @@ def test_splat_matches_a_loop():
     color = rng.random((m, 3)).astype(np.float32)
     depth = rng.uniform(0, 0.2, m).astype(np.float32)
     alive = rng.random(m) < 0.8
-    layer = splat(Sources(position, color, depth, alive), still, log_depth, rests)
+    layer = splat(Sources(position, color, depth, alive, np.ones(m, np.float32)), still, log_depth, rests)
 
     share, weight, total = (np.zeros((H, W)), np.zeros((H, W)), np.zeros((H, W, 3)))
     moving = np.zeros((H, W))
@@ -48,7 +48,11 @@ def test_softmax_survives_any_depth(depth):
     still = np.full((H, W, 3), 0.5, np.float32)
     log_depth = np.log(np.linspace(depth, 100 * depth, H * W)).reshape(H, W).astype(np.float32)
     none = Sources(
-        np.zeros((0, 2), np.float32), np.zeros((0, 3), np.float32), np.zeros(0, np.float32), np.zeros(0, bool)
+        np.zeros((0, 2), np.float32),
+        np.zeros((0, 3), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros(0, bool),
+        np.zeros(0, np.float32),
     )
     layer = splat(none, still, log_depth, np.ones((H, W), bool))
     np.testing.assert_allclose(layer.color, still, atol=1e-6)
@@ -57,12 +61,40 @@ def test_softmax_survives_any_depth(depth):
 def test_over_is_the_front_where_it_covers():
     full, none = jnp.ones((H, W)), jnp.zeros((H, W))
     no = jnp.zeros((H, W), bool)
-    red = Layer(jnp.full((H, W, 3), 0.9), full, no)
-    blue = Layer(jnp.full((H, W, 3), 0.1), full, no)
+    red = Layer(jnp.full((H, W, 3), 0.9), full, full, no)
+    blue = Layer(jnp.full((H, W, 3), 0.1), full, full, no)
     np.testing.assert_allclose(over(red, blue).color, 0.9, rtol=1e-6)
     np.testing.assert_allclose(over(red._replace(cover=none), blue).color, 0.1, rtol=1e-6)
     np.testing.assert_allclose(over(red._replace(cover=full / 4), blue).color, 0.25 * 0.9 + 0.75 * 0.1, rtol=1e-6)
     assert float(over(red._replace(cover=none), blue._replace(cover=none)).cover.max()) == 0
+
+
+def test_torn_content_leaves_its_place_to_what_lies_behind():
+    full, none, no = jnp.ones((H, W)), jnp.zeros((H, W)), jnp.zeros((H, W), bool)
+    red = Layer(jnp.full((H, W, 3), 0.9), full, full / 4, no)
+    blue = Layer(jnp.full((H, W, 3), 0.1), full, full, no)
+    np.testing.assert_allclose(over(red, blue).color, 0.25 * 0.9 + 0.75 * 0.1, rtol=1e-6)
+    alone = over(red, blue._replace(cover=none))
+    np.testing.assert_allclose(alone.color, 0.9, rtol=1e-6)
+    np.testing.assert_allclose(alone.cover, 1, rtol=1e-6)
+
+
+def test_spread_is_the_determinant_of_the_motion():
+    rng = np.random.default_rng(0)
+    J = np.array([[1.5, 0.2], [-0.3, 0.8]])
+    rows, columns = np.mgrid[2:7, 3:9]
+    sources = rng.permutation((rows * W + columns).ravel())
+    start = np.stack([sources % W, sources // W], -1) + 0.5
+    area = spread((start @ J.T).astype(np.float32), sources.astype(np.int32), W, H)
+    np.testing.assert_allclose(area, np.linalg.det(J), rtol=1e-5)
+
+
+def test_spread_beside_a_border_and_alone_is_one():
+    # Two columns go 3 px to the right, a lone pixel 2 px down; their neighbours stay and are no sources.
+    sources = np.array([2 * W + 2, 2 * W + 3, 3 * W + 2, 3 * W + 3, 6 * W + 8, -1], np.int32)
+    start = np.stack([sources % W, sources // W], -1) + 0.5
+    moved = start + np.array([[3, 0]] * 4 + [[0, 2], [0, 0]])
+    np.testing.assert_allclose(spread(moved.astype(np.float32), sources, W, H), 1, rtol=1e-6)
 
 
 def test_push_pull_keeps_what_is_known_and_extends_constants():

@@ -4,10 +4,13 @@ import pytest
 from mom3d_jax import cameras
 from mom3d_jax.cameras.generation import INPUT_VIEW
 
+OFFICIAL = cameras.Rig(yaw=20, pitch=22.5, orbit=5, radius=4.3, cap=0)
+"""The constants of the released code."""
+
 
 def test_official_views_have_the_published_centres_and_extent():
     camera = cameras.input_camera(512, 512, focal=582.69)
-    views = cameras.generation_cameras(camera, np.ones((512, 512), np.float32), preset="official")
+    views = cameras.generation_cameras(camera, np.ones((512, 512), np.float32), OFFICIAL)
     centres = np.asarray(cameras.positions(views))
     expected = [[-0.3748, 0, 0.0164], [0, 0.3748, 0.0164], [0, 0, 0], [0, -0.3748, 0.0164], [0.3748, 0, 0.0164]]
     np.testing.assert_allclose(centres[:5], expected, atol=1e-4)
@@ -16,14 +19,14 @@ def test_official_views_have_the_published_centres_and_extent():
     assert extent == pytest.approx(0.41749, abs=2e-5)
 
 
-@pytest.mark.parametrize("preset", ["fov", "official"])
-def test_input_view_is_the_input_camera_and_inner_views_orbit_one_point(preset):
+@pytest.mark.parametrize("rig", [cameras.Rig(), OFFICIAL])
+def test_input_view_is_the_input_camera_and_inner_views_orbit_one_point(rig):
     camera = cameras.input_camera(64, 36)
     depth = np.linspace(1, 9, 64 * 36, dtype=np.float32).reshape(36, 64)
-    views = cameras.generation_cameras(camera, depth, preset=preset)
+    views = cameras.generation_cameras(camera, depth, rig)
     np.testing.assert_allclose(views.rotation[INPUT_VIEW], np.eye(3), atol=1e-7)
     np.testing.assert_allclose(views.translation[INPUT_VIEW], 0, atol=1e-7)
-    radius = 4.3 if preset == "official" else np.median(depth)
+    radius = rig.radius or np.median(depth)
     for inner in range(5):
         pixel, z = cameras.project(cameras.select(views, inner), np.array([[0, 0, radius]], np.float32))
         np.testing.assert_allclose(pixel[0], [32, 18], atol=1e-3)
@@ -65,12 +68,54 @@ def test_paths_have_their_closed_forms():
     assert np.linalg.norm(closing[0] - closing[-1]) < 1.5 * step
 
 
+def test_part_of_a_path_is_its_beginning():
+    # The released code shows 59 of 60 poses, and 60 of the 90 of its circle.
+    camera = cameras.input_camera(64, 36)
+    side = np.asarray(cameras.path_cameras(camera, "side", 59, poses=60).translation)
+    np.testing.assert_allclose(side[58], [0.09 - 0.18 * 58 / 59, 0, 0], atol=1e-7)
+    circle = np.asarray(cameras.path_cameras(camera, "circle", 60, poses=90).translation)
+    b = -2 + 4 * 59 / 90
+    np.testing.assert_allclose(
+        circle[59], [-0.04 * np.cos(np.pi * b), -0.04 * np.sin(np.pi * b), -0.09 * np.cos(np.pi * b / 2)], atol=1e-6
+    )
+    with pytest.raises(ValueError, match="30 poses"):
+        cameras.path_cameras(camera, "side", 60, poses=30)
+
+
 @pytest.mark.parametrize(("name", "frames"), [("spiral", 60), ("side", 0)])
 def test_bad_paths_are_refused(name, frames):
     with pytest.raises(ValueError, match=r"spiral|at least one frame"):
         cameras.path_cameras(cameras.input_camera(8, 8), name, frames)
 
 
-def test_unknown_preset_is_refused():
-    with pytest.raises(ValueError, match="fov, official"):
-        cameras.generation_cameras(cameras.input_camera(8, 8), np.ones((8, 8), np.float32), preset="fisheye")
+def test_thirty_views_are_the_twenty_five_and_the_same_orbit_seen_from_a_step_ahead():
+    camera = cameras.input_camera(64, 36)
+    depth = np.linspace(1, 9, 64 * 36, dtype=np.float32).reshape(36, 64)
+    less, more = (cameras.generation_cameras(camera, depth, cameras.Rig(count=n)) for n in (25, 30))
+    np.testing.assert_array_equal(more.rotation[:25], less.rotation)
+    np.testing.assert_array_equal(more.translation[:25], less.translation)
+    zoom = np.asarray(cameras.positions(cameras.path_cameras(camera, "zoom-in")))[-1]
+    np.testing.assert_allclose(np.asarray(cameras.positions(more))[27], zoom / 2, atol=1e-6)
+    # A point where the input camera's orbit point was, a step ahead, keeps its place in all five inner views.
+    for inner in range(25, 30):
+        pixel, _ = cameras.project(
+            cameras.select(more, inner), np.array([[0, 0, np.median(depth) + cameras.generation.AHEAD]], np.float32)
+        )
+        np.testing.assert_allclose(pixel[0], [32, 18], atol=1e-3)
+
+
+def test_heldout_views_lie_between_the_generation_views():
+    camera = cameras.input_camera(64, 36)
+    depth = np.linspace(1, 9, 64 * 36, dtype=np.float32).reshape(36, 64)
+    views, heldout = cameras.generation_cameras(camera, depth), cameras.heldout_cameras(camera, depth)
+    reach = np.linalg.norm(np.asarray(cameras.positions(views))[:5], axis=1).max()
+    distance = np.linalg.norm(np.asarray(cameras.positions(heldout)), axis=1)
+    assert len(distance) == 6
+    assert (distance < reach).all()
+    assert (distance > 0.5 * reach).all()
+
+
+@pytest.mark.parametrize("wrong", [{"count": 24}, {"yaw": -1.0}, {"radius": float("nan")}])
+def test_impossible_rigs_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"views.{next(iter(wrong))}="):
+        cameras.Rig(**wrong)

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from functools import partial
 
@@ -29,11 +30,17 @@ def scene(movable: int = 6, rest: int = 20) -> Gaussians:
     )
 
 
+def still_table(rows: int, movable: int) -> Displacements:
+    """No motion at all."""
+    paths, spreads = np.zeros((rows, movable, 3), np.float32), np.ones((rows, movable), np.float32)
+    return Displacements(paths, paths, spreads, spreads)
+
+
 def moving(residual: str = "none", perturb: float = 0.0, **options):
     g = scene()
     steps = np.arange(PERIOD + 1, dtype=np.float32)[:, None, None]
     velocity = np.random.default_rng(1).normal(size=(1, g.movable, 3)).astype(np.float32) * 0.05
-    table = Displacements(forward=steps * velocity, backward=-steps * velocity)
+    table = Displacements(steps * velocity, -steps * velocity, *[np.ones((PERIOD + 1, g.movable), np.float32)] * 2)
     dynamics, params = deformation.initialize(
         jax.random.key(0), g, table, np.full(len(g.alive), 0.1, np.float32), residual=residual, residual_options=options
     )
@@ -124,6 +131,80 @@ def test_unknown_names_and_mismatched_tables_are_refused():
     key, sizes = jax.random.key(0), np.ones(26, np.float32)
     with pytest.raises(ValueError, match="unknown residual"):
         deformation.initialize(key, g, dynamics.displacements, sizes, residual="tensor")
-    short = Displacements(np.zeros((3, 2, 3), np.float32), np.zeros((3, 2, 3), np.float32))
+    short = still_table(3, 2)
     with pytest.raises(ValueError, match="2 rows for 6 movable"):
         deformation.initialize(key, g, short, sizes)
+
+
+def test_without_a_ramp_the_residual_acts_at_once():
+    g, dynamics, params, _ = moving("hexplane", perturb=0.3, **SMALL)
+    at_once = dataclasses.replace(dynamics, ramp=0.0)
+    (gated,), _ = sets_at(g, dynamics, params, 0, field="one_sided")
+    (released,), _ = sets_at(g, at_once, params, 0, field="one_sided")
+    np.testing.assert_array_equal(gated.means, g.means)
+    assert np.abs(released.means - g.means)[: g.movable].max() > 1e-4
+    np.testing.assert_array_equal(released.means[g.movable :], g.means[g.movable :])
+    # From the end of the ramp on there is no difference.
+    (gated,), _ = sets_at(g, dynamics, params, 5, field="one_sided")
+    (released,), _ = sets_at(g, at_once, params, 5, field="one_sided")
+    np.testing.assert_array_equal(gated.means, released.means)
+
+
+def test_inclusive_time_puts_the_last_frame_at_one():
+    g = scene()
+    table = still_table(PERIOD + 1, g.movable)
+    size = np.ones(len(g.alive), np.float32)
+    durations = [
+        deformation.initialize(jax.random.key(0), g, table, size, residual="none", inclusive=i)[0].duration
+        for i in (False, True)
+    ]
+    assert durations == [PERIOD, PERIOD - 1]
+
+
+@pytest.mark.parametrize("coordinates", sorted(deformation.COORDINATES))
+def test_look_up_coordinates_fill_their_box_in_order(coordinates):
+    g = scene(movable=26, rest=0)
+    table = still_table(2, 26)
+    dynamics, _ = deformation.initialize(
+        jax.random.key(0), g, table, np.ones(26, np.float32), residual="none", coordinates=coordinates
+    )
+    source = g.means if coordinates == "box" else np.c_[g.means[:, :2] / g.means[:, 2:], g.means[:, 2]]
+    np.testing.assert_allclose([dynamics.where.min(0), dynamics.where.max(0)], [[-1] * 3, [1] * 3], atol=1e-6)
+    for axis in range(3):
+        ranks = np.argsort(np.argsort(source[:, axis]))
+        assert (np.diff(dynamics.where[np.argsort(ranks), axis]) >= 0).all()
+
+
+@pytest.mark.parametrize("wrong", [{"coordinates": "spherical"}, {"ramp": -1.0}])
+def test_unknown_coordinates_and_negative_ramps_are_refused(wrong):
+    g = scene()
+    table = still_table(2, g.movable)
+    with pytest.raises(ValueError, match=r"spherical|ramp=-1"):
+        deformation.initialize(jax.random.key(0), g, table, np.ones(26, np.float32), residual="none", **wrong)
+
+
+@pytest.mark.parametrize("field", ["fill", "loop", "one_sided"])
+def test_a_torn_front_copy_fades_and_the_rear_does_not(field):
+    g, dynamics, params, _ = moving()
+    # Gaussian 0 is whole, 1 half torn, 2 torn; the copies that move the other way are whole.
+    forward = np.ones((PERIOD + 1, g.movable), np.float32)
+    forward[1:, :3] = [1.25, 1.625, 2.5]
+    table = dataclasses.replace(dynamics.displacements, forward_spread=forward)
+    torn = dataclasses.replace(dynamics, displacements=table)
+    before, _ = sets_at(g, dynamics, params, 5, field=field)
+    after, _ = sets_at(g, torn, params, 5, field=field)
+    sigmoid = lambda x: 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+    share = [sigmoid(a.opacity_logits) / sigmoid(b.opacity_logits) for a, b in zip(after, before, strict=True)]
+    expected = [1, 1, 1] if field == "one_sided" else [1, 0.5, 0]
+    np.testing.assert_allclose(share[0][:3], expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(share[0][3:], 1)
+    if field == "loop":  # in the mirrored set the torn copy lies behind
+        np.testing.assert_array_equal(share[1], 1)
+
+
+def test_wholeness_is_refused_where_it_rises():
+    g = scene()
+    with pytest.raises(ValueError, match="two rising multiples"):
+        deformation.initialize(
+            jax.random.key(0), g, still_table(2, g.movable), np.ones(26, np.float32), torn=(2.0, 1.5)
+        )

@@ -73,3 +73,28 @@ def test_hexplane_time_lines_equal_the_planes_they_were_cut_from():
     line = _rows_at(plane, jnp.float32([t]))
     cut = sample_planes(line[:, None], jnp.stack([jnp.zeros_like(along), along], axis=-1)[None])[0]
     np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_released_initialisation_is_not_zero_and_stays_within_its_bounds():
+    model = HexPlaneResidual(**OPTIONS["hexplane"], zero_init=False)
+    params = model.init(jax.random.key(0))
+    delta = model.apply(params, WHERE, jnp.float32([0.0]))
+    assert all(np.abs(part).max() > 1e-3 for part in (delta.pixels, delta.log_scales, delta.quaternions))
+    last = params["pixels_out"]
+    assert np.abs(last["bias"]).max() <= 1 / np.sqrt(8)  # of 8 hidden units
+    assert np.abs(last["kernel"]).max() <= np.sqrt(6 / (8 + 3))  # Xavier uniform
+
+
+def test_smoothness_along_one_axis_is_blind_to_the_other():
+    options = OPTIONS["hexplane"]
+    wavy = np.random.default_rng(0).normal(size=(1, 8, 1, 1)).astype(np.float32)
+    found = {}
+    for one_axis in (False, True):
+        model = HexPlaneResidual(**options, one_axis=one_axis, multires=(1,))
+        params = model.init(jax.random.key(0))
+        for name, plane in (("first", wavy), ("second", np.swapaxes(wavy, 1, 2))):
+            params["space_0"] = jnp.broadcast_to(plane, params["space_0"].shape)
+            found[one_axis, name] = float(model.regularize(params)["plane_smoothness"])
+    # The tensors of the released code are [second, first]: its second differences run along the second coordinate.
+    assert found[True, "first"] == 0
+    assert found[True, "second"] == pytest.approx(found[False, "second"]) == pytest.approx(found[False, "first"])

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from mom3d_jax.export import (
+    Cell,
+    change_picture,
     compose,
     contact_sheet,
     depth_picture,
     flow_picture,
     hint_arrows,
     mask_overlay,
+    unknown_checkered,
     write_png,
     write_video,
 )
@@ -67,6 +70,15 @@ def test_odd_sizes_are_padded_not_scaled(tmp_path):
     assert np.abs(frames[:, -1] - frames[:, -2]).mean() < 0.02
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 2), (33, 47)])
+def test_a_single_frame_of_any_size_is_a_video(tmp_path, height, width):
+    image = np.full((height, width, 3), 0.5, np.float32)
+    report = write_video(tmp_path / "a.mp4", [image])
+    frames = probe(tmp_path / "a.mp4")[1]
+    assert (report.frames, *frames.shape[:3]) == (1, 1, height + height % 2, width + width % 2)
+    assert np.abs(frames / 255.0 - 0.5).max() < 0.03
+
+
 def test_what_lies_outside_is_counted(tmp_path):
     frames = [f + np.float32(0.2) for f in clip(2)]
     report = write_video(tmp_path / "a.mp4", frames)
@@ -111,30 +123,76 @@ def test_a_missing_encoder_and_an_unwritable_place_are_said_in_one_line(tmp_path
 def test_contact_sheet_has_the_stated_size_and_shows_the_images(tmp_path):
     red, tall = np.zeros((20, 40, 3), np.float32), np.zeros((30, 15, 3), np.float32)
     red[..., 0], tall[..., 1] = 1, 1
-    rows = [("photo, mask, depth", [red] * 7), ("one", [tall]), ("none", [])]
+    rows = [("photo, mask, depth", [Cell(red)] * 7), ("one", [Cell(tall, "a caption")]), ("none", [])]
     size = contact_sheet(rows, tmp_path / "sheet.png", cell_width=50, columns=3)
-    # Three lines of 25 px for the first row, one of 100 px for the second, a label of 22 px each.
-    assert size == (4 + 3 * 54, 3 * 22 + 3 * (25 + 4) + 100 + 4)
+    # Three lines of 25 px for the first row, one of 100 px and a caption of 16 for the second, a label of 24 px each.
+    assert size == (4 + 3 * 54, 3 * 24 + 3 * (25 + 4) + 100 + 16 + 4)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1]
     assert sheet.shape == (size[1], size[0], 3)
-    assert (sheet[22:47, 4:54] == (255, 0, 0)).all()
-    seventh = 22 + 2 * 29
+    paper = sheet[0, 0]
+    assert (sheet[24:49, 4:54] == (255, 0, 0)).all()
+    seventh = 24 + 2 * 29
     assert (sheet[seventh : seventh + 25, 4:54] == (255, 0, 0)).all()
-    assert (sheet[seventh : seventh + 25, 54:] == sheet[0, 0]).all()
-    assert (sheet[2 * 22 + 87 : 2 * 22 + 187, 4:54] == (0, 255, 0)).all()
-    label = sheet[:22]
-    assert (label != label[0, 0]).any()
+    assert (sheet[seventh : seventh + 25, 54:] == paper).all()
+    foot = 2 * 24 + 87 + 100
+    assert (sheet[foot - 100 : foot, 4:54] == (0, 255, 0)).all()
+    assert (sheet[:24] != paper).any()
+    assert (sheet[foot : foot + 16, 4:54] != paper).any()
+    assert (sheet[foot : foot + 16, 54:] == paper).all()
+
+
+def test_long_text_is_written_smaller_not_cut():
+    grey, paper = np.full((10, 200, 3), 0.5, np.float32), np.float32(28 / 255)
+    for length in (3, 30, 60):
+        label, caption = "m" * length, "w" * length
+        sheet = compose([(label, [Cell(grey, caption)])], cell_width=200)
+        for strip in (sheet[:24], sheet[24 + 10 : 24 + 26]):
+            written = np.flatnonzero((np.abs(strip - paper) > 0.02).any(axis=(0, 2)))
+            assert 0 < written.max() < 4 + 200
+            assert (written.max() > 100) == (length > 10)
 
 
 def test_contact_sheet_shows_nan_and_refuses_what_is_no_image(tmp_path):
     broken = np.zeros((4, 4, 3), np.float32)
     broken[:, :2] = np.nan
-    sheet = compose([("a", [broken])], cell_width=4)
-    np.testing.assert_allclose(sheet[22:26, 4:6], np.broadcast_to([1, 0, 1], (4, 2, 3)), atol=1e-6)
+    sheet = compose([("a", [Cell(broken)])], cell_width=4)
+    np.testing.assert_allclose(sheet[24:28, 4:6], np.broadcast_to([1, 0, 1], (4, 2, 3)), atol=1e-6)
     with pytest.raises(ValueError, match="at least one row"):
         compose([])
     with pytest.raises(ValueError, match=r"shape \(4, 4\)"):
-        compose([("a", [broken[..., 0]])])
+        compose([("a", [Cell(broken[..., 0])])])
+
+
+def test_unknown_pixels_look_like_no_content():
+    image, valid = np.zeros((40, 80, 3), np.float32), np.zeros((40, 80), np.float32)
+    image[:], image[:, 40:] = (0.2, 0.4, 0.6), np.nan
+    valid[:, :40], valid[:, 39] = 1, 0.5
+    picture = unknown_checkered(image, valid)
+    np.testing.assert_array_equal(picture[:, :39], image[:, :39])
+    unknown = picture[:, 40:]
+    assert np.ptp(unknown, axis=-1).max() == 0
+    # Squares of two greys, neither of them black or white, alternate along both axes.
+    levels = np.unique(unknown)
+    assert len(levels) == 2
+    assert 0.2 < levels[0] < levels[1] < 0.8
+    assert (unknown[0, 0] != unknown[0, 2]).all()
+    assert (unknown[0, 0] != unknown[2, 0]).all()
+    assert (unknown[0, 0] == unknown[2, 2]).all()
+    # Half known is half-way.
+    np.testing.assert_allclose(
+        2 * picture[:, 39] - image[:, 39], np.broadcast_to(picture[:, 43, :1], (40, 3)), atol=1e-6
+    )
+
+
+def test_change_picture():
+    first, other = np.zeros((1, 5, 3), np.float32), np.zeros((1, 5, 3), np.float32)
+    other[0, :, 1] = [0, 0.05, -0.1, 0.25, 7]
+    picture = change_picture(first, other)
+    assert picture[0, 0].max() < 0.02
+    assert (np.diff(picture[0].sum(axis=-1)) >= 0).all()
+    assert (np.diff(picture[0, :4].sum(axis=-1)) > 0.1).all()
+    np.testing.assert_array_equal(picture[0, 3], picture[0, 4])
+    np.testing.assert_array_equal(change_picture(2 * first, 2 * other, full=0.5), picture)
 
 
 def test_depth_picture():
@@ -157,8 +215,9 @@ def test_mask_and_flow_pictures():
     np.testing.assert_allclose(picture[0], [[0.5, 0.5, 0.5], [0.75, 0.375, 0.35]])
     np.testing.assert_allclose(picture[1, 0], [0.625, 0.4375, 0.425])
     flow = np.array([[[2, 0], [0, 0]], [[np.nan, 1], [-1, 0]]], np.float32)
+    half = np.sqrt(0.5)  # half as long
     np.testing.assert_allclose(
-        flow_picture(flow, longest=2), [[[1, 0, 0], [0, 0, 0]], [[0.25, 0.5, 0], [0, 0.5, 0.5]]], atol=1e-6
+        flow_picture(flow, longest=2), [[[1, 0, 0], [0, 0, 0]], [[half / 2, half, 0], [0, half, half]]], atol=1e-6
     )
     assert (flow_picture(np.zeros((2, 2, 2), np.float32)) == 0).all()
 

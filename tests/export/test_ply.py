@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mom3d_jax.export import read_ply, read_vertices, write_ply
+from mom3d_jax.export import PlyReport, read_ply, read_vertices, write_ply
 from mom3d_jax.types import Gaussians
 
 NAMES_0 = (
@@ -39,8 +39,8 @@ def test_golden_header(tmp_path):
 def test_length_and_every_value(tmp_path, bands, columns):
     g = some(6, bands)
     report = write_ply(tmp_path / "a.ply", g)
-    assert (report.written, report.dead, report.invalid) == (6, 0, 0)
     data = (tmp_path / "a.ply").read_bytes()
+    assert report == PlyReport(written=6, dead=0, invisible=0, invalid=0, bytes=len(data))
     start = data.index(b"end_header\n") + len(b"end_header\n")
     assert len(data) == start + 4 * columns * 6
     for i, row in enumerate(struct.iter_unpack(f"<{columns}f", data[start:])):
@@ -102,16 +102,18 @@ def test_any_order_any_encoding(tmp_path, layout, newline):
     np.testing.assert_array_equal(read_vertices(tmp_path / "b.ply")["red"], np.arange(5))
 
 
-def test_dead_and_broken_rows_are_left_out_and_counted(tmp_path):
+def test_dead_invisible_and_broken_rows_are_left_out_and_counted(tmp_path):
     g = some(8)
     g.alive[[0, 3]] = False
     g.means[0] = np.nan  # dead anyway: counted once
     g.means[1, 2] = np.nan
     g.sh[2, 3, 1] = np.inf
     g.quaternions[5] = 0
+    g.opacity_logits[[0, 6]] = -np.inf
+    g.opacity_logits[7] = np.inf
     report = write_ply(tmp_path / "a.ply", g)
-    assert (report.written, report.dead, report.invalid) == (3, 2, 3)
-    np.testing.assert_array_equal(read_ply(tmp_path / "a.ply").means, g.means[[4, 6, 7]])
+    assert (report.written, report.dead, report.invisible, report.invalid) == (1, 2, 1, 4)
+    np.testing.assert_array_equal(read_ply(tmp_path / "a.ply").means, g.means[[4]])
 
 
 def test_empty_set(tmp_path):

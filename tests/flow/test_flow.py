@@ -129,6 +129,53 @@ def test_carried_flow_and_file():
     np.testing.assert_array_equal(flows.weight, np.ones(V))
 
 
+def with_files(scene, **flows):
+    return dataclasses.replace(scene, view_flows={view.removeprefix("v"): flow for view, flow in flows.items()})
+
+
+def test_files_of_single_views_come_first_and_the_rest_keep_their_hints():
+    rng = np.random.default_rng(6)
+    one, two = (rng.normal(size=(H, W, 2)).astype(np.float32) for _ in range(2))
+    scene, views = make_case(make_hints(3))
+    valid = np.ones((V, 3), bool)
+    valid[1] = valid[3] = False
+    views = dataclasses.replace(views, hints=dataclasses.replace(views.hints, valid=valid))
+    hinted = estimate_flow(scene, views)
+    found = estimate_flow(with_files(scene, v1=one, v2=two), views)
+    np.testing.assert_array_equal(hinted.weight, [1, 0, 1, 0])
+    np.testing.assert_array_equal(found.weight, [1, 1, 1, 0])
+    np.testing.assert_array_equal(found.flow[0], hinted.flow[0])
+    np.testing.assert_array_equal(found.flow[1], one * make_mask()[..., None])
+    np.testing.assert_array_equal(found.flow[2], two * make_mask()[..., None])
+
+
+def test_files_of_single_views_alone_leave_the_rest_silent():
+    flow = np.ones((H, W, 2), np.float32)
+    scene, views = make_case(make_hints(0))
+    views = dataclasses.replace(views, accepted=np.array([True, True, False, True]))
+    found = estimate_flow(with_files(scene, v0=flow, v2=flow), views)
+    np.testing.assert_array_equal(found.weight, [1, 0, 0, 0])
+    assert (found.flow[[1, 3]] == 0).all()
+    with pytest.raises(ValueError, match="flow of view 4 is given, but there are only views 0 to 3"):
+        estimate_flow(with_files(scene, v4=flow), views)
+
+
+def test_files_of_single_views_beside_the_photos_flow():
+    rng = np.random.default_rng(7)
+    photo, own = (rng.normal(size=(H, W, 2)).astype(np.float32) for _ in range(2))
+    carried = rng.normal(size=(V, H, W, 2)).astype(np.float32)
+    scene, views = make_case(make_hints(2), photo)
+    found = np.asarray(estimate_flow(with_files(scene, v2=own, v3=own), views, carried).flow)
+    expected = np.stack([carried[0], carried[1], own, own]) * make_mask()[..., None]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_width_that_is_asked_for():
+    scene, views = make_case(make_hints(3))
+    found = estimate_flow(scene, views, sigma=5.0)
+    np.testing.assert_allclose(found.flow[0], dense_truth(scene.hints, make_mask(), 5.0), atol=5e-6)
+
+
 def test_refuses_what_cannot_work():
     scene, views = make_case(make_hints(2), np.zeros((H, W, 2), np.float32))
     with pytest.raises(ValueError, match="pass it as `carried`"):

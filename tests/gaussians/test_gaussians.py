@@ -79,3 +79,26 @@ def test_fade_multiplies_opacities_with_finite_gradients(factor):
 def test_bad_options_are_refused(bad):
     with pytest.raises(ValueError, match=r"SH degree|opacity"):
         gaussians.from_points(cloud(5), cameras.input_camera(64, 48), **bad)
+
+
+def test_neighbours_give_the_size_by_the_three_nearest_points():
+    source = cloud(60)
+    made, step = gaussians.from_points(source, cameras.input_camera(64, 48), extent="neighbours", unit="world")
+    squared = ((source.points[:, None] - source.points[None]) ** 2).sum(-1)
+    nearest = np.sort(squared + np.diag(np.full(60, np.inf)), axis=1)[:, :3]
+    moving = np.flatnonzero(source.mask)
+    np.testing.assert_allclose(
+        np.exp(made.log_scales[: len(moving)]), np.repeat(np.sqrt(nearest.mean(1))[moving, None], 3, 1), rtol=1e-5
+    )
+    np.testing.assert_array_equal(step, 1)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"extent": "area"}, "extent 'area'"), ({"unit": "m"}, "unit 'm'")])
+def test_unknown_sizes_and_units_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        gaussians.from_points(cloud(10), cameras.input_camera(64, 48), **wrong)
+
+
+def test_three_points_have_no_three_neighbours():
+    with pytest.raises(ValueError, match="3 points do not have three neighbours"):
+        gaussians.from_points(cloud(3), cameras.input_camera(64, 48), extent="neighbours")

@@ -46,6 +46,8 @@ def test_bad_flow(folder, flow):
         read_flow(folder.npy("flow.npy", flow[..., 0]), PHOTO, PHOTO)
     with pytest.raises(InputError, match="60x60, but the photo is 100x60"):
         read_flow(folder.npy("flow.npy", flow[:, :60]), PHOTO, PHOTO)
+    # A view of a 1000 x 310 photo at work, 100 x 32, is read as well: its aspect is the working size's.
+    assert read_flow(folder.npy("flow.npy", np.zeros((32, 100, 2))), (1000, 310), (50, 16)).shape == (16, 50, 2)
     long = flow.copy()
     long[3, 4] = [101, 0]
     with pytest.raises(InputError, match="the longest vector has 101 px per frame on a 100x60 image"):

@@ -1,6 +1,7 @@
 """LabelMe files: what is drawn is what comes out."""
 
 import base64
+import json
 
 import cv2
 import numpy as np
@@ -95,9 +96,52 @@ def test_points_outside(folder, shapes):
     annotation = read_labelme(folder.labelme(near), SIZE)
     assert "moved to its border: motion_0" in annotation.notes[0]
     np.testing.assert_allclose(annotation.shapes["motion"][0].points, [[0, 40], [100, 40], [80, 60]])
+    # A rectangle that is turned in LabelMe 6 may reach past the image, as long as its middle does not.
+    turned = shapes("motion_0", [[60, 30], [110, 10], [118, 30], [68, 50]], "oriented_rectangle")
+    annotation = read_labelme(folder.labelme(turned), SIZE)
+    assert annotation.notes == ()
+    inside = inside_polygon(np.array([[60, 30], [110, 10], [118, 30], [68, 50]]), *SIZE)
+    assert np.abs(annotation.region("motion", SIZE)[0] - inside).mean() < 0.01
+    lost = shapes("motion_0", [[90, 30], [130, 30], [130, 50], [90, 50]], "oriented_rectangle")
+    with pytest.raises(InputError, match=r"'motion_0' has a point 10\.0 px outside"):
+        read_labelme(folder.labelme(lost), SIZE)
     far = shapes("motion_0", [[-2.5, 40], [80, 40], [80, 56]])
     with pytest.raises(InputError, match=r"'motion_0' has a point 2\.5 px outside the 100x60 image"):
         read_labelme(folder.labelme(far), SIZE)
+
+
+LABELME_3 = {"version": "3.16.7", "lineColor": [0, 255, 0, 128], "fillColor": [255, 0, 0, 128], "imageData": "aGk="}
+LABELME_4 = {"version": "4.6.0", "flags": {}, "imageHeight": 60, "imageWidth": 100, "imageData": "aGk="}
+LABELME_5 = {"version": "5.5.0", "flags": {}, "imageHeight": 60, "imageWidth": 100, "imageData": None}
+LABELME_6 = {"version": "6.3.1", "flags": {"sunny": True}, "imageHeight": 60, "imageWidth": 100, "imageData": None}
+EXTRA = {
+    "3": {"line_color": None, "fill_color": None},
+    "4": {"group_id": None, "flags": {}},
+    "5": {"group_id": 1, "flags": {}, "description": "", "mask": None},
+    "6": {"group_id": None, "flags": {}, "description": "the lake", "mask": None, "confidence": 0.5},
+}
+
+
+@pytest.mark.parametrize("head", [LABELME_3, LABELME_4, LABELME_5, LABELME_6], ids=lambda head: head["version"])
+def test_files_of_every_version_say_the_same(folder, head):
+    """Versions differ in what they add: colours in 3, groups in 4, descriptions and bitmaps in 5, no photo in 6."""
+    extra = EXTRA[head["version"][0]]
+    polygon = {"label": "motion_0", "points": [[20, 40], [80, 40.0], [80, 56], [20, 56]], **extra}
+    if head is not LABELME_3:  # there and in scripts a shape without a type, or with null, is a polygon
+        polygon["shape_type"] = "polygon" if head is LABELME_6 else None
+    line = {"label": "hint_0", "points": [[30, 50], [60, 45]], "shape_type": "line", **extra}
+    file = folder.path / "image.json"
+    file.write_text(json.dumps({**head, "imagePath": "..\\elsewhere\\image.png", "shapes": [polygon, line]}))
+    annotation = read_labelme(file, SIZE)
+    assert annotation.notes == ()
+    np.testing.assert_allclose(annotation.ends("hint", SIZE), [[[30, 50], [60, 45]]])
+    assert abs(annotation.region("motion", SIZE)[0].sum() - 60 * 16) < 20
+
+
+def test_a_file_with_a_byte_order_mark(folder, shapes):
+    file = folder.labelme(shapes.motion)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_labelme(file, SIZE).labels == ("motion_0",)
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,38 @@ def test_flow_alone_says_what_moves_and_how(folder):
     assert "flow file" in scene.notes[0]
 
 
+def test_flow_of_single_views(annotated):
+    (annotated.path / "flow").mkdir()
+    annotated.npy("flow/view_07.npy", np.full((30, 50, 2), 0.5))
+    annotated.npy("flow/view_002.npy", np.full((60, 100, 2), 0.25))
+    scene = load_scene(annotated.path, 60)
+    assert sorted(scene.view_flows) == ["2", "7"]
+    np.testing.assert_allclose(scene.view_flows["7"], np.full((36, 60, 2), 0.6), rtol=1e-6)
+    np.testing.assert_allclose(scene.view_flows["2"], np.full((36, 60, 2), 0.15), rtol=1e-6)
+    assert scene.flow is None
+    assert scene.hints.start.shape == (1, 2)
+    assert scene.notes == ()
+
+
+def test_nothing_is_guessed_beside_flow_of_single_views(folder):
+    (folder.path / "flow").mkdir()
+    flow = np.zeros((60, 100, 2), np.float32)
+    flow[40:, 10:60] = [0.7, -0.2]
+    folder.npy("flow/view_02.npy", flow)
+    scene = load_scene(folder.path, 100)
+    np.testing.assert_array_equal(scene.mask, flow[..., 0] > 0)
+    assert scene.hints.start.shape == (0, 2)
+    assert "only views 2, which have a file in flow/, say how it moves" in scene.notes[-1]
+    flow[:] = 0
+    folder.npy("flow/view_02.npy", flow)
+    with pytest.raises(InputError, match=r"flow/view_02\.npy: no pixel moves in it"):
+        load_scene(folder.path, 100)
+
+
+def test_width_0_is_the_photos_own(annotated):
+    assert load_scene(annotated.path, 0).image.shape == (60, 100, 3)
+
+
 def test_labelme_without_motion_lists_its_labels(folder, shapes):
     file = folder.labelme(shapes.hint, shapes("water", [[1, 1], [9, 1], [9, 9]]))
     with pytest.raises(InputError, match=r"no shape labelled motion\*; labels found: hint_0, water") as caught:

@@ -136,3 +136,54 @@ def test_motion_along_the_ray_does_not_add_up(share):
         pixels, z = project(CAMERA, start + path[:, 0])
         surface = np.interp(pixels[:, 0], np.arange(W) + 0.5, depth[0])
         np.testing.assert_allclose(z / surface, share, rtol=0.015)
+
+
+def test_linear_displacements_keep_the_velocity_of_the_start():
+    rng = np.random.default_rng(3)
+    flow = scene(0.02 * rng.normal(size=(H * W, 3)))
+    x = flow.points[:20]
+    table = displacements(flow, x, frames=4, integration="linear", flow_scale=2.0)
+    velocity = np.asarray(query(flow, jnp.asarray(x)))
+    for k in range(5):
+        np.testing.assert_allclose(table.forward[k], 2 * k * velocity, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(table.backward[k], -2 * k * velocity, rtol=1e-5, atol=1e-7)
+
+
+def test_a_flow_scale_of_zero_moves_nothing_and_of_two_goes_twice_as_fast():
+    flow = scene([0.06, 0, 0])
+    assert not np.any(displacements(flow, flow.points, frames=3, flow_scale=0.0).forward)
+    twice = displacements(flow, flow.points, frames=3, flow_scale=2.0)
+    np.testing.assert_allclose(twice.forward[3], displacements(flow, flow.points, frames=6).forward[6], atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"integration": "leapfrog"}, {"flow_scale": float("nan")}])
+def test_unknown_integrations_and_scales_are_refused(wrong):
+    flow = scene([0.06, 0, 0])
+    with pytest.raises(ValueError, match=r"leapfrog|flow_scale=nan"):
+        displacements(flow, flow.points, frames=3, **wrong)
+
+
+def test_spread_of_a_uniform_stretch_is_its_determinant():
+    """u = a (x - cx): after k Euler steps of one frame, lengths along x have grown by (1 + a)^k."""
+    a, z = 0.02, 2.0
+    pixels = pixel_grid(W, H).reshape(-1, 2)
+    motion = np.stack([a * (pixels[:, 0] - W / 2), 0 * pixels[:, 0], 0 * pixels[:, 0]], -1) * z / CAMERA.focal[0]
+    flow = scene(motion)
+    inner = np.flatnonzero((np.abs(pixels - [W / 2, H / 2]) < [5, 5]).all(-1))
+    table = displacements(flow, flow.points[inner], frames=20)
+    expected = np.broadcast_to(((1 + a) ** np.arange(21))[:, None], (21, len(inner)))
+    np.testing.assert_allclose(table.forward_spread, expected, rtol=2e-3)
+    expected = np.broadcast_to(((1 - a) ** np.arange(21))[:, None], (21, len(inner)))
+    np.testing.assert_allclose(table.backward_spread, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("integration", ["euler", "linear"])
+def test_content_beside_a_border_is_whole(integration):
+    mask = np.zeros((H, W))
+    mask[4:12, 4:14] = 1
+    mask[2, 18] = 1  # one lone pixel
+    flow = scene([0.02, 0.01, 0], mask)
+    moving = np.flatnonzero(mask.ravel())
+    table = displacements(flow, flow.points[moving], frames=4, integration=integration)
+    np.testing.assert_allclose(table.forward_spread[:2], 1, atol=1e-3)
+    np.testing.assert_allclose(table.forward_spread[0], 1, atol=1e-3)

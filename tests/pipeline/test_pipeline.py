@@ -48,7 +48,7 @@ def test_results_can_be_opened(finished):
     # At frame 0 the rear copies are invisible and are left out.
     assert len(ply.means) == figures["export"]["ply_gaussians"] == figures["stage1"]["gaussians"]
     scene = read_scene(workdir / "scene.4dgs.npz")
-    assert scene.displacements.forward.shape == (7, scene.gaussians.movable, 3)
+    assert scene.dynamics.displacements.forward.shape == (7, scene.gaussians.movable, 3)
 
 
 def test_a_second_run_does_nothing(finished, tiny_config):
@@ -126,9 +126,10 @@ def test_stages_need_only_what_comes_before_them():
     [
         ({"input": "nowhere.png"}, "nowhere.png: no such file"),
         ({"motion3d.solver": "newton"}, "unknown solver 'newton'"),
-        ({"animation.views": (99,)}, "animation.views=99 is unknown"),
-        ({"animation.views": ()}, "their number=0"),
-        ({"views.preset": "fisheye"}, "known: fov, official"),
+        ({"animation.views": "2,99"}, "animation.views='2,99' names view 99; there are views 0 to 24"),
+        ({"animation.views": ""}, "animation.views='' is neither 'all' nor"),
+        ({"flow.sigma": -0.5}, "flow.sigma=-0.5 is below 0"),
+        ({"views.count": 24}, "views.count=24 is not one of 25, 30"),
         ({"views.min_coverage": 1.5}, "views.min_coverage=1.5 is not between 0 and 1"),
         ({"time.field": "wave"}, "time.field='wave' is unknown; known: fill"),
         ({"time.frames": 1}, "time.frames=1 is below 2"),

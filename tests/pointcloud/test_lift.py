@@ -41,7 +41,7 @@ def test_points_are_the_closed_form():
             np.testing.assert_array_equal(cloud.colors[n], scene.image[v, u])
             assert cloud.mask[n] == mask[v, u]
             assert cloud.pixels[n] == n
-    assert cloud.removed == 0
+    assert cloud.snapped == 0
     pixels, _ = project(camera, cloud.points)
     np.testing.assert_allclose(np.asarray(pixels)[5 * w + 3], [3.5, 5.5], atol=1e-5)
 
@@ -56,6 +56,7 @@ def test_soft_edge_becomes_a_step(ramp, axis):
     lifted = cloud.points[:, 2].reshape(z.shape)
     assert np.isclose(lifted[..., None], [1.0, 3.0], rtol=1e-6).any(-1).all()
     assert len(cloud.points) == z.size
+    assert cloud.snapped == ramp * len(profile)
     # Each side gets the values that are closer to it in log depth.
     np.testing.assert_allclose(lifted, np.where(z * z <= 3.0001, 1.0, 3.0), rtol=1e-6)
 

@@ -38,9 +38,9 @@ def views_of(g: Gaussians, count: int = 5) -> Views:
     )  # fmt: skip
 
 
-def problem(mesh, *, batch: int = 2, capacity: int = 4096, ssim: float = 0.2):
+def problem(mesh, *, batch: int = 2, capacity: int = 4096, ssim: float = 0.2, bands: int = 1, **options):
     truth = scene()
-    start = dataclasses.replace(truth, sh=truth.sh * 0.5)
+    start = dataclasses.replace(truth, sh=np.pad(truth.sh * 0.5, ((0, 0), (0, bands - 1), (0, 0))))
     optimizer = training.make_optimizer(RATES, 100)
     state = training.new_state(start, {}, optimizer)
     frozen = training.Frozen(
@@ -49,7 +49,7 @@ def problem(mesh, *, batch: int = 2, capacity: int = 4096, ssim: float = 0.2):
     pool = training.still_pool(views_of(truth))
 
     def step_for(room):
-        return training.make_step(training.StaticView(), optimizer, mesh, capacity=room, ssim_weight=ssim)
+        return training.make_step(training.StaticView(), optimizer, mesh, capacity=room, ssim_weight=ssim, **options)
 
     return state, frozen, pool, step_for, capacity, batch
 
@@ -166,7 +166,8 @@ def test_a_pool_visits_every_item_once_per_epoch_whatever_the_batch():
 
 def test_stage_two_learns_a_brightness_change_and_keeps_frame_zero(tmp_path):
     g, mesh, period = scene(), training.make_mesh(2), 4
-    table = Displacements(*np.zeros((2, period + 1, g.movable, 3), np.float32))
+    paths, spreads = np.zeros((period + 1, g.movable, 3), np.float32), np.ones((period + 1, g.movable), np.float32)
+    table = Displacements(paths, paths, spreads, spreads)
     sizes = np.full(40, 0.1, np.float32)
     options = {"resolution": 8, "features": 4, "width": 8, "time_resolution": 5, "heads": ("sh_dc",)}
     dynamics, residual = deformation.initialize(jax.random.key(0), g, table, sizes, residual_options=options)
@@ -202,3 +203,47 @@ def test_stage_two_learns_a_brightness_change_and_keeps_frame_zero(tmp_path):
 def test_more_devices_than_there_are_is_refused():
     with pytest.raises(ValueError, match="64 devices asked for"):
         training.make_mesh(64)
+
+
+def test_sh_degrees_take_part_one_after_the_other():
+    mesh = training.make_mesh(1)
+    state, frozen, pool, step_for, capacity, batch = problem(mesh, bands=16, sh_every=2)
+    reached = []
+    for number in range(7):
+        state, _ = step_for(capacity)(state, frozen, pool.batch(number, batch, 0))
+        used = np.abs(np.asarray(state.params["gaussians"]["sh"])).max(axis=(0, 2)) > 0
+        reached.append(int(used.sum()))
+        assert used[: reached[-1]].all()
+    assert reached == [1, 1, 4, 4, 9, 9, 16]
+
+
+def test_the_rest_of_the_harmonics_learns_at_its_share_of_the_rate():
+    mesh = training.make_mesh(1)
+    largest = []
+    for share in (1 / 20, 1 / 5):
+        state, frozen, pool, step_for, capacity, batch = problem(mesh, bands=4, sh_rest_share=share)
+        before = np.asarray(state.params["gaussians"]["sh"])
+        after, _ = step_for(capacity)(state, frozen, pool.batch(0, batch, 0))
+        moved = np.abs(np.asarray(after.params["gaussians"]["sh"]) - before)
+        # Adam's first step is the learning rate itself wherever there is a gradient to speak of.
+        largest.append(moved[:, 1:].max() / moved[:, :1].max())
+    np.testing.assert_allclose(largest, [1 / 20, 1 / 5], rtol=1e-2)
+
+
+def test_everywhere_counts_uncovered_pixels_as_black():
+    views = views_of(scene())
+    views = dataclasses.replace(views, valid=np.where(np.arange(24) < 20, views.valid, 0).astype(np.float32))
+    pool = training.still_pool(views).everywhere()
+    assert pool.valid.min() == 1
+    np.testing.assert_array_equal(pool.images[:, :, 20:], 0)
+    np.testing.assert_array_equal(pool.images[:, :, :20], training.still_pool(views).images[:, :, :20])
+
+
+def test_adam_takes_its_constants():
+    params = {"gaussians": {"means": jnp.ones(3)}, "residual": {}}
+    gradient = {"gaussians": {"means": jnp.float32([1e-9, 1e-9, 1.0])}, "residual": {}}
+    for eps, expected in ((1e-15, [0.02, 0.02]), (1e-8, [0.02 / 11, 0.02])):
+        optimizer = training.make_optimizer({"means": (0.02, 0.02)}, 10, adam=(0.9, 0.999, eps))
+        with jax.numpy_dtype_promotion("standard"):
+            updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+        np.testing.assert_allclose(-updates["gaussians"]["means"][1:], expected, rtol=1e-3)

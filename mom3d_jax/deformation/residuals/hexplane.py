@@ -1,12 +1,14 @@
 """HexPlane residual: six feature planes over pairs of (x, y, z, t) and small heads (paper §3.3; 4D-GS, CVPR 2024, §4).
 
 At each level the six bilinear samples are multiplied elementwise; the levels are concatenated, passed through one
-linear layer, and one two-layer head per corrected attribute. The last layer of every head starts at zero, so an
-untrained residual changes nothing. Time planes start at 1 and are regularised towards it.
+linear layer, and one two-layer head per corrected attribute. The last layer of every head starts at zero unless
+`zero_init` is off, so an untrained residual changes nothing. Time planes start at 1 and are regularised towards it.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -46,11 +48,17 @@ class HexPlaneNetwork(nn.Module):
             in_time = sample_planes(lines, jnp.stack([jnp.zeros_like(along), along], axis=-1))
             in_time = in_time.reshape(3, k, -1, o.features)
             levels.append(jnp.prod(sample_planes(planes, space), axis=0)[None] * jnp.prod(in_time, axis=0))
-        hidden = nn.Dense(o.width, name="trunk")(jnp.concatenate(levels, axis=-1))
+        weights, bias = nn.initializers.lecun_normal(), nn.initializers.zeros
+        last = nn.initializers.zeros
+        if not o.zero_init:
+            weights = last = nn.initializers.xavier_uniform()
+            bias = partial(_symmetric, reach=1 / math.sqrt(o.width))
+        dense = partial(nn.Dense, kernel_init=weights, bias_init=bias)
+        hidden = dense(o.width, name="trunk")(jnp.concatenate(levels, axis=-1))
         outputs = {}
         for name in o.heads:
-            h = nn.relu(nn.Dense(o.width, name=f"{name}_hidden")(nn.relu(hidden)))
-            outputs[name] = nn.Dense(HEADS[name], kernel_init=nn.initializers.zeros, name=f"{name}_out")(h)
+            h = nn.relu(dense(o.width, name=f"{name}_hidden")(nn.relu(hidden)))
+            outputs[name] = dense(HEADS[name], kernel_init=last, name=f"{name}_out")(h)
         return outputs
 
 
@@ -65,6 +73,10 @@ def _rows_at(grid: Float[JaxArray, "t s c"], times: Float[Array, " k"]) -> Float
 
 def _total(terms: Iterable[JaxArray]) -> JaxArray:
     return jnp.sum(jnp.stack(list(terms)))
+
+
+def _symmetric(key: JaxArray, shape: tuple[int, ...], dtype: Any = jnp.float32, *, reach: float) -> JaxArray:
+    return jax.random.uniform(key, shape, dtype, minval=-reach, maxval=reach)
 
 
 def _uniform(key: JaxArray, shape: tuple[int, ...]) -> JaxArray:
@@ -86,6 +98,11 @@ class HexPlaneResidual:
     """Hidden units."""
     heads: tuple[str, ...] = ("pixels", "log_scales", "quaternions")
     """Attributes that are corrected, of `HEADS`."""
+    zero_init: bool = True
+    """Whether the heads' last layer starts at zero. False: Xavier weights and uniform biases everywhere, as released,
+    so that an untrained residual is not zero."""
+    one_axis: bool = False
+    """Whether a spatial plane's smoothness looks along its second axis only (y or z, as released) or along both."""
     plane_smoothness: float = 1e-4
     time_smoothness: float = 1e-2
     time_deviation: float = 1e-4
@@ -114,10 +131,11 @@ class HexPlaneResidual:
         def roughness(plane: JaxArray, axis: int) -> JaxArray:
             return jnp.mean(jnp.diff(plane, n=2, axis=axis) ** 2)
 
+        axes = (2,) if self.one_axis else (1, 2)
         space = [p for name, p in params.items() if name.startswith("space_")]
         time = [p for name, p in params.items() if name.startswith("time_")]
         return {
-            "plane_smoothness": self.plane_smoothness * _total(roughness(p, 1) + roughness(p, 2) for p in space),
+            "plane_smoothness": self.plane_smoothness * _total(roughness(p, axis) for p in space for axis in axes),
             "time_smoothness": self.time_smoothness * _total(roughness(p, 1) for p in time),
             "time_deviation": self.time_deviation * _total(jnp.mean(jnp.abs(1 - p)) for p in time),
         }

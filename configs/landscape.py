@@ -1,0 +1,22 @@
+"""A photo at 512 px on a CPU, at its own size on a GPU.
+
+python train.py --config=configs/landscape.py --input=PATH --workdir=OUT
+"""
+
+import jax
+
+from mom3d_jax.config import default_config
+
+
+def get_config():
+    c = default_config()
+    if jax.default_backend() == "cpu":
+        c.size.width = 512
+        c.stage1.steps = 600
+        c.stage2.steps = 250
+        c.deformation.options.hexplane.update({"resolution": 32, "features": 8, "width": 32})
+    else:
+        c.size.width = 0
+        c.stage1.steps = 2000
+        c.stage2.steps = 2000
+    return c

@@ -1,0 +1,89 @@
+"""Flags, settings and recipes that are spelled wrong: one line that names the nearest right one."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--config.stage1.step=5", "unknown setting stage1.step; did you mean stage1.steps? all of them are in mom3d_jax"),
+        ("--config.tme.frames=3", "unknown setting tme.frames; did you mean time.frames?"),
+        ("--config.crossfde=3", "unknown setting crossfde; did you mean time.crossfade?"),
+        ("--noconfig.depth.normalise", "unknown setting depth.normalise; did you mean depth.normalize?"),
+        ("--config.xyz=3", "unknown setting xyz; all of them are in mom3d_jax/config.py"),
+        ("--config.stage1=5", "stage1 is a group of settings; name one of them, for example --config.stage1."),
+        ("--wrokdir=x", "unknown flag --wrokdir; did you mean --workdir?"),
+        ("--time.frames=9", "unknown flag --time.frames; say --config.time.frames"),
+        ("--nonsense", "unknown flag --nonsense"),
+        ("photo.jpg", "unexpected argument 'photo.jpg'; settings look like --config.time.frames=90"),
+        ("--config.stage1.steps=1.5", "stage1.steps='1.5': a whole number is wanted"),
+        ("--config.flow.sigma=wide", "flow.sigma='wide': a number is wanted"),
+        ("--config.depth.normalize=maybe", "depth.normalize='maybe': true or false is wanted"),
+        ("--force=3", "force='3': true or false is wanted"),
+        ("--config.render.paths=3", "render.paths=(3,): a list of names such as ('up-down', "),
+        ("--config.stage1.rates.means=('a','b')", "stage1.rates.means=('a', 'b'): a list of numbers such as (0.02, 0.002)"),
+        ("--config.size.width", "Missing value for flag --config.size.width"),
+        ("--config=missing.py", "missing.py: no such recipe; there are some in configs/, for example configs/preview.py"),
+    ],
+)  # fmt: skip
+def test_one_line_names_what_was_meant(command, error_line, words, said):
+    done = command(words)
+    assert error_line(done).startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_recipe_may_be_a_word_of_its_own(command, error_line, repository):
+    done = command("--input=x.png", "--config", repository / "configs" / "demo.py", "--config.stage1.step=3")
+    assert "did you mean stage1.steps?" in error_line(done)
+
+
+def test_a_work_folder_is_needed(command, error_line):
+    assert error_line(command("--input=x.png")) == "no work folder given: add --workdir=OUT"
+
+
+def test_a_recipe_nearby_is_suggested(command, error_line, tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "waterfall.py").write_text("")
+    for wrong in ("configs/waterfal.py", "config/waterfall.py"):
+        assert (
+            error_line(command(f"--config={wrong}")) == f"{wrong}: no such recipe; did you mean configs/waterfall.py?"
+        )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("x = 1\n", "r.py: the recipe fails with KeyError: 'get_config'"),
+        ("def get_config():\n    return 3\n", "r.py: its get_config() returns no ConfigDict; start from"),
+        (
+            "from mom3d_jax.config import default_config\n\ndef get_config():\n    c = default_config()\n"
+            "    c.stages.steps = 3\n    return c\n",
+            "r.py, line 5: the recipe fails with AttributeError: ",
+        ),
+        (
+            "from mom3d_jax.config import default_config\n\ndef get_config():\n    c = default_config()\n"
+            "    c.stage1.steps = 'many'\n    return c\n",
+            "r.py, line 5: the recipe fails with TypeError: ",
+        ),
+    ],
+)
+def test_a_recipe_that_fails_is_one_line(command, error_line, tmp_path, recipe, said):
+    (tmp_path / "r.py").write_text(recipe)
+    done = command("--config=r.py", "--input=x", "--workdir=out")
+    assert error_line(done).startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
+def test_settings_arrive(command, error_line):
+    """Values of every kind get past the flags: what is refused is the input that is not there."""
+    words = ("--config.animation.views=all", "--config.time.frames=9", "--config.stage1.rates.means=(0.1, 0.05)",
+             "--noconfig.depth.normalize", "--config.render.paths=('side',)", "--config.render.frames=9")  # fmt: skip
+    done = command("--input=nowhere", "--workdir=out", *words)
+    assert error_line(done).startswith("nowhere: no such file or folder")
+
+
+def test_stages_take_the_same_words(command, error_line):
+    assert error_line(command("--config.flow.sigm=2", stage="flow")).startswith(
+        "unknown setting flow.sigm; did you mean"
+    )
+    assert "unknown command 'flw'" in error_line(command(stage="flw"))
