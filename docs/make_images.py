@@ -171,9 +171,10 @@ def write_gif(path: Path, run: Run) -> None:
     circle = path_cameras(run.dynamic.camera, "circle", period)
     cameras = relative_to(run.dynamic.camera, circle.rotation, CIRCLE * np.asarray(circle.translation))
     pictures = run.draw(cameras, np.arange(period), "loop")
-    covered = np.stack([picture.alpha for picture in pictures]).min(axis=0) > 0.95
+    covered = np.stack([picture.alpha for picture in pictures]).min(axis=0) > 0.5
     height, width = covered.shape
-    margin = next(m for m in range(height // 2) if covered[_inner(height, width, m)].all())
+    # A little more, since Gaussians fade out at the border of what they cover.
+    margin = 2 + next(m for m in range(height // 2) if covered[_inner(height, width, m)].all())
     clip = np.stack([to_bytes(picture.color[_inner(height, width, margin)])[0] for picture in pictures])
     size = f"{clip.shape[2]}x{clip.shape[1]}"
     command = [ffmpeg(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(GIF_FPS)]

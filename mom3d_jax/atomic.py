@@ -43,5 +43,7 @@ def cannot_write(path: PathLike, number: int | None, words: str = "") -> str:
     """
     if number in NO_ROOM:
         return f"cannot write {path}: {NO_ROOM[number]}; make room, or choose another place"
-    reason = os.strerror(number) if number else (words.strip().splitlines() or ["unknown reason"])[0]
-    return f"cannot write {path}: {reason}; choose a place that can be written to"
+    if number:
+        return f"cannot write {path}: {os.strerror(number)}; choose a place that can be written to"
+    reason = (words.strip().splitlines() or ["unknown reason"])[0]
+    return f"cannot write {path}: {reason}; look at room and permissions there"

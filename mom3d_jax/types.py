@@ -10,6 +10,7 @@ Conventions, stated once (`docs/conventions.md` has the reasons):
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -87,7 +88,7 @@ class Scene:
     flow: Float[Array, "h w 2"] | None
     """Eulerian flow from a file (px per frame at working size), or None: the flow stage estimates it."""
     layout: Layout = Layout()
-    view_flows: dict[str, Float[Array, "h w 2"]] | None = None
+    view_flows: Mapping[str, Float[Array, "h w 2"]] | None = None
     """Eulerian flow of single generation views from files, by the view's index; there it comes first."""
     name: str = static(default="scene")
     notes: tuple[str, ...] = static(default=())

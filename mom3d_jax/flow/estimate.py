@@ -56,7 +56,7 @@ def estimate_flow(
         if not sigma > 0:
             raise ValueError(f"sigma={sigma} px is not a positive width")
         flow = np.array(_all_views(views.hints, masks, sigma))
-        known = np.asarray(views.hints.valid).any(1)
+        known = np.array(np.any(views.hints.valid, axis=1))
     elif own:
         flow, known = np.zeros((*masks.shape, 2), np.float32), np.zeros(len(masks), bool)
     else:

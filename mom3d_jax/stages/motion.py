@@ -60,7 +60,9 @@ def animation(job: Job, views: Views, scene_flow: SceneFlow) -> tuple[Frames, di
         "still_l1": read["still_l1"],
         "valid_share": [float(dict(shares)[v]) for v in order],
     }
-    return join(result, videos, order) if theirs else result, {"animation": figures}
+    if theirs:
+        result = join(result, videos, order)
+    return result, {"animation": figures}
 
 
 def _video_files(job: Job, views: Views) -> dict[int, Path]:

