@@ -16,6 +16,8 @@ Not done here:
   pruning below opacity 0.005, opacity reset every 3 000 steps;
 * views without a z-buffer: Delaunay interpolation over visible and hidden points together, and the erosion after it;
 * hint weights of a random width in each view, here height / hints;
+* deforming all Gaussians: only movable ones are, and the HexPlane's box is theirs;
+* 3D-MOM without occlusion, points at depths in between two surfaces;
 * frame 0 of the video beside the still of the same view in stage 2; the missing update of the last step;
 * 59 frames on three paths and 60 on the circle, here 59 on all.
 The bugs of the release are not repeated: swapped hint coordinates, hints beyond 512 px dropped, strokes in the mask.

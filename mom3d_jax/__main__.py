@@ -1,6 +1,7 @@
 """Single stages and tools: `python -m mom3d_jax --help`."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -53,8 +54,10 @@ def _stage(name: str) -> None:
 
     config, workdir, force = cli.job()
     pipeline.run(config, workdir, until=name, force=force)
-    number = [stage.name for stage in pipeline.STAGES].index(name) + 1
-    print(workdir / "artifacts" / f"{number:02d}_{name}.npz")
+    artifact = pipeline.artifact_file(workdir, name)
+    for made in json.loads(artifact.with_suffix(".json").read_text())["made"]:
+        print(workdir / made)
+    print(artifact)
 
 
 def _synth(rest: list[str]) -> None:

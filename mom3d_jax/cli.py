@@ -71,9 +71,7 @@ def _recipe(words: list[str]) -> ConfigDict | None:
         return None
     path, colon, argument = paths[-1].partition(":")
     if not Path(path).is_file():
-        there = {
-            p.as_posix(): p for folder in ("configs", Path(path).parent) for p in sorted(Path(folder).glob("*.py"))
-        }
+        there = [str(p) for folder in ("configs", Path(path).parent) for p in sorted(Path(folder).glob("*.py"))]
         alike = difflib.get_close_matches(path, there, n=1)
         hint = (
             f"; did you mean {alike[0]}?" if alike else "; there are some in configs/, for example configs/preview.py"

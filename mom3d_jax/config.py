@@ -134,4 +134,6 @@ def default_config() -> ConfigDict:
 
     c.export = ConfigDict()
     c.export.ply_frames = False  # one PLY file per frame in frames/; their size is announced first
+    c.lock()  # a recipe that sets what there is not is told so
+    c.motion3d.options.own.unlock()
     return c

@@ -90,16 +90,24 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     check(config)
     source = input_path(config, workdir)
     stages = STAGES[: [s.name for s in STAGES].index(until) + 1] if until else STAGES
-    source_key = artifacts.key_of_files(find_files(source).present())
+    inputs = find_files(source)
+    # What stages read besides their settings and the artifacts of others.
+    own = {
+        "scene": artifacts.key_of_files(inputs.present()),
+        "motion3d": _plugged_in(config),
+        "animation": artifacts.key_of({v: artifacts.key_of_files(files) for v, files in inputs.frames().items()}),
+    }
     settings = {stage.name: ConfigDict({name: config[name] for name in stage.reads}) for stage in stages}
     keys: dict[str, str] = {}
     for stage in stages:
-        needed = [keys[name] for name in stage.needs] or [source_key]
-        if stage.name == "motion3d":
-            needed.append(_plugged_in(config))
+        needed = [*(keys[name] for name in stage.needs), own.get(stage.name)]
         keys[stage.name] = artifacts.key_of(artifacts.key_of_code(), stage.name, settings[stage.name].to_dict(), needed)
-    files = {s.name: workdir / "artifacts" / f"{n:02d}_{s.name}.npz" for n, s in enumerate(stages, start=1)}
-    claim = {"input_key": source_key, "config": json.loads(config.to_json_best_effort())}
+    files = {stage.name: artifact_file(workdir, stage.name) for stage in stages}
+    claim = {
+        "the files of the input": own["scene"],
+        "the videos of the input": own["animation"],
+        "config": json.loads(config.to_json_best_effort()),
+    }
     del claim["config"]["input"]  # the key says what it is, wherever it lies
     if not force:
         _refuse_to_overwrite(
@@ -137,6 +145,12 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
     return figures
 
 
+def artifact_file(workdir: Path, name: str) -> Path:
+    """Where the result of a stage lies."""
+    number = [stage.name for stage in STAGES].index(name) + 1
+    return workdir / "artifacts" / f"{number:02d}_{name}.npz"
+
+
 def _plugged_in(config: ConfigDict) -> str:
     """A content key of the user's own solver, empty for ours: an edited one is solved again."""
     module, colon, _ = config.motion3d.solver.partition(":")
@@ -146,10 +160,13 @@ def _plugged_in(config: ConfigDict) -> str:
 
 def _done(file: Path, key: str, workdir: Path) -> bool:
     """Whether a stage was finished under this key and all that it made is still there."""
-    notes = file.with_suffix(".json")
-    if not (artifacts.exists(file, key) and notes.is_file()):
+    if not artifacts.exists(file, key):
         return False
-    return all((workdir / name).exists() for name in json.loads(notes.read_text())["made"])
+    try:
+        made = json.loads(file.with_suffix(".json").read_text())["made"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+    return all((workdir / name).exists() for name in made)
 
 
 def _refuse_to_overwrite(workdir: Path, claim: dict, stale: list[str]) -> None:
@@ -160,7 +177,11 @@ def _refuse_to_overwrite(workdir: Path, claim: dict, stale: list[str]) -> None:
     file = workdir / "run.json"
     if not stale or not file.is_file():
         return
-    differences = _differences(json.loads(file.read_text()), claim)
+    try:
+        theirs = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}): choose another --workdir, or remove it") from error
+    differences = _differences(theirs, claim)
     if differences:
         raise ValueError(
             f"{workdir} holds results of other settings ({'; '.join(differences[:4])}): "
@@ -173,4 +194,7 @@ def _differences(theirs: Any, mine: Any, name: str = "") -> list[str]:
     if isinstance(theirs, dict) and isinstance(mine, dict):
         names = sorted({*theirs, *mine})
         return [d for n in names for d in _differences(theirs.get(n), mine.get(n), f"{name}.{n}" if name else n)]
-    return [] if theirs == mine else [f"{name.removeprefix('config.')} was {theirs!r}, is {mine!r}"]
+    if theirs == mine:
+        return []
+    # Keys of contents say nothing to a reader.
+    return [f"{name.removeprefix('config.')} was {theirs!r}, is {mine!r}" if "." in name else f"{name} differ"]

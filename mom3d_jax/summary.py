@@ -13,6 +13,7 @@ ROWS = (
     ("stage2.train_psnr_masked", "dB", "moving scene, videos, inside the mask"),
     ("video.motion_epe_px", "px", "motion seen in the clip against the motion asked for"),
     ("video.motion_epe_px_animator", "px", "the same reading of the animator's clip"),
+    ("video.hole_share", "", "share of the moving area that nothing covers, mean over the frames"),
     ("video.static_max_abs_diff", "", "largest change where nothing moves"),
     ("video.static_share", "", "share of pixels where nothing moves"),
     ("video.loop_equal", "", "under `loop`, frame T is frame 0 to the bit"),

@@ -1,4 +1,4 @@
-"""The cameras that the scene is generated from (paper §3.2; angles and order of the released code).
+"""The cameras that the scene is generated from (paper §3.1.2; angles and order of the released code).
 
 An outer pose turns about the input camera's centre, an inner pose orbits a point `radius` ahead:
 R_y(a) R_x(b) with translation radius · (sin a, sin b, 2 - cos a - cos b), which maps the orbit point to itself up to

@@ -1,4 +1,4 @@
-"""Gaussians(t): the static scene, its displacement table, a field and a residual, put together (paper §3.3, eq. 8).
+"""Gaussians(t): the static scene, its displacement table, a field and a residual (paper §3.3, eq. 9 and 10).
 
 A copy that has moved k frames stands at x(k) = x + D(k) + Δx(x, k): D from the frozen table of Euler displacements
 through the scene flow (integrated once per scene, never inside a training step), Δ from the residual. Only movable
@@ -21,8 +21,10 @@ from mom3d_jax.types import Array, Displacements, Gaussians, pytree, static
 
 REAR = 1.01
 """How much farther from the input camera the rear copy lies."""
+SUNK = 1.02
+"""How much farther a copy lies that has sunk behind the rear one."""
 MOST_GROWTH = 16.0
-"""Of the area of a rear Gaussian; what is torn further is lost in any case."""
+"""Of the area of a torn Gaussian; what is torn further is lost in any case."""
 
 
 @pytree
@@ -41,7 +43,7 @@ class Dynamics:
     ramp: float = static()
     """Frames over which the residual comes in; 0: at once."""
     torn: tuple[float, float] = static()
-    """Multiples of its area between which a copy in front fades."""
+    """Multiples of its area between which a copy in front sinks behind the rear one."""
     crossfade: float = static()
     """Share of the period over which `loop` blends."""
     residual: Residual = static()
@@ -72,8 +74,8 @@ def initialize(
       inclusive: frame i of T is at t = i / (T - 1), as released, instead of i / T.
       ramp: frames over which the residual comes in. With 0 it acts at t = 0 too, as released: frame 0 is then not the
         static scene, and a loop does not close to the bit.
-      torn: a copy in front that covers up to `torn[0]` times its area is whole, from `torn[1]` times on it is
-        invisible.
+      torn: a copy in front that covers up to `torn[0]` times its area stays there, from `torn[1]` times on it has sunk
+        behind the rear one.
       coordinates: where the residual is looked up. "perspective": (x/z, y/z, log z) in the input camera, a box that a
         landscape fills evenly; "box": xyz in its bounding box, as released.
       residual: a key of `RESIDUALS`.
@@ -160,12 +162,15 @@ def _row(elapsed: Float[jax.Array, ""]) -> jax.Array:
 
 def _placed(moved: Gaussians, copy: Copy, spread: Float[jax.Array, " m"], torn: tuple[float, float]) -> Gaussians:
     """A copy where the field wants it."""
-    if copy.rear:
+    growth = 0.5 * jnp.log(jnp.clip(spread, 1.0, MOST_GROWTH))
+    away = jnp.full_like(spread, REAR if copy.rear else 1.0)
+    if copy.sinks:
+        sunk = 1 - wholeness(spread, torn)
+        growth, away = sunk * growth, 1 + sunk * (SUNK - 1)
+    if copy.rear or copy.sinks:
         # Scaling about the input camera keeps the copy where it was in the photo.
-        growth = np.log(REAR) + 0.5 * jnp.log(jnp.clip(spread, 1.0, MOST_GROWTH))
-        moved = dataclasses.replace(moved, means=REAR * moved.means, log_scales=moved.log_scales + growth[:, None])
-    if copy.fades:
-        moved = fade(moved, wholeness(spread, torn))
+        larger = moved.log_scales + (jnp.log(away) + growth)[:, None]
+        moved = dataclasses.replace(moved, means=away[:, None] * moved.means, log_scales=larger)
     return moved if copy.opacity is None else fade(moved, copy.opacity)
 
 

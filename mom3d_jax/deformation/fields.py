@@ -8,9 +8,9 @@ opens. A field returns one or two complete sets with the weights of their images
                forward behind), as C_b + w (C_f - C_b): frame T is frame 0, and pixels equal in both sets stay equal.
 * `one_sided`  forward n frames and nothing behind, as released: tears the scene open where content moves away.
 
-Where the motion of a copy in front tears it apart, it fades and leaves its place to the one behind: content that covers
-`torn[0]` times its area is whole, at `torn[1]` times it is gone. Otherwise the gaps between its pixels would show as
-dots. The Gaussians of a copy behind grow with the area that they cover, so that nothing opens behind them.
+Where the motion of a copy in front tears it apart, it sinks: content that covers up to `torn[0]` times its area stays
+in front, at `torn[1]` times it has gone behind the rear copy. Otherwise the gaps between its pixels would show as dots.
+Torn content grows with the area that it covers, so that nothing opens even where both copies are torn.
 
 Frame 0 is the static scene exactly: the rear copy fades with a ramp that is 0 where the front copy has not moved.
 """
@@ -37,8 +37,8 @@ class Copy(NamedTuple):
     """Whether it lies 1 % farther away."""
     opacity: Float[Array, ""] | None
     """Factor on its opacity, None for 1."""
-    fades: bool
-    """Whether it fades where its motion tears it apart."""
+    sinks: bool
+    """Whether it goes behind the rear copy where its motion tears it apart."""
 
 
 class CopySet(NamedTuple):

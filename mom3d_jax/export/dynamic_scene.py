@@ -38,8 +38,8 @@ class Copies(NamedTuple):
     """Whether the copy lies 1 % farther away."""
     opacity: Float[np.ndarray, "t s c"]
     """Factor on the opacities of the copy; where it is 0 there is none."""
-    fades: Bool[np.ndarray, "s c"]
-    """Whether the Gaussians of the copy fade where their motion tears content apart."""
+    sinks: Bool[np.ndarray, "s c"]
+    """Whether the copy goes behind the rear one where its motion tears it apart."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,5 +91,5 @@ class DynamicScene:
             forward=np.array([[copy.forward for copy in s.copies] for s in first], bool),
             rear=np.array([[copy.rear for copy in s.copies] for s in first], bool),
             opacity=np.array([[[one(copy.opacity) for copy in s.copies] for s in sets] for sets in over_frames], "f4"),
-            fades=np.array([[copy.fades for copy in s.copies] for s in first], bool),
+            sinks=np.array([[copy.sinks for copy in s.copies] for s in first], bool),
         )

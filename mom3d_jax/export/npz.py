@@ -18,7 +18,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from mom3d_jax import __version__
 from mom3d_jax.atomic import PathLike, replacing
 from mom3d_jax.deformation import FIELDS, RESIDUALS, Dynamics, make_residual
-from mom3d_jax.deformation.dynamics import MOST_GROWTH, REAR
+from mom3d_jax.deformation.dynamics import MOST_GROWTH, REAR, SUNK
 from mom3d_jax.export.dynamic_scene import DynamicScene
 from mom3d_jax.types import Cameras, Displacements, Gaussians
 
@@ -80,7 +80,8 @@ def write_scene(path: PathLike, scene: DynamicScene) -> Path:
         "generator": f"mom3d_jax {__version__}",
         "units": UNITS,
         "rear_distance": REAR,
-        "rear_growth": MOST_GROWTH,
+        "sunk_distance": SUNK,
+        "most_growth": MOST_GROWTH,
         "field": scene.field,
         "residual": {"name": name, "options": dataclasses.asdict(dynamics.residual)},  # type: ignore[call-overload]
         "static": statics,

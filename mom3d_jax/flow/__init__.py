@@ -1,4 +1,4 @@
-"""Dense Eulerian flow of every view from its hints or from files (paper §3.3)."""
+"""Dense Eulerian flow of every view from its hints or from files (paper §3.2.1)."""
 
 from mom3d_jax.flow.estimate import estimate_flow
 from mom3d_jax.flow.hints import hint_flow

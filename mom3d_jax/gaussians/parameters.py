@@ -41,11 +41,8 @@ def covariances(gaussians: Gaussians) -> Float[jax.Array, "n 3 3"]:
     return jnp.einsum("nij,nkj->nik", half, half, precision=jax.lax.Precision.HIGHEST)
 
 
-def fade(gaussians: Gaussians, factor: Float[Array, ""] | Float[Array, " n"]) -> Gaussians:
-    """The same Gaussians with opacities multiplied by `factor` in [0, 1], one for all or each its own.
-
-    0 makes them exactly invisible, 1 leaves them as they are to the bit.
-    """
+def fade(gaussians: Gaussians, factor: Float[Array, ""]) -> Gaussians:
+    """The same Gaussians with every opacity multiplied by `factor` in [0, 1]; 0 makes them exactly invisible."""
     # In log space, so that factor 0 gives a logit of -inf with finite gradients instead of 0/0.
     log_opacity = jax.nn.log_sigmoid(gaussians.opacity_logits) + jnp.log(factor)
     # An opacity that rounds to 1 would have an infinite logit.

@@ -27,11 +27,14 @@ class SceneFiles:
     """Videos of single views, by their index: folders of frames, or mp4 files."""
 
     def present(self) -> list[Path]:
-        """Every file that has a say in the scene."""
+        """Every file that has a say in the scene; videos have theirs later."""
         kind = [self.depth.with_name("depth.json")] if self.depth else []
         named = [self.image, self.annotation, self.mask, self.depth, self.flow]
-        frames = [f for video in self.videos.values() for f in video_files.frames_in(video)]
-        return [*filter(None, named), *(path for path in kind if path.is_file()), *self.view_flows.values(), *frames]
+        return [*filter(None, named), *(path for path in kind if path.is_file()), *self.view_flows.values()]
+
+    def frames(self) -> dict[int, list[Path]]:
+        """The files of each video."""
+        return {view: video_files.frames_in(video) for view, video in self.videos.items()}
 
 
 def find_files(path: Path) -> SceneFiles:

@@ -1,6 +1,7 @@
 """Videos of generation views that were made elsewhere: folders of frames, or mp4 files."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,7 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, np.ndarray, list[str]]]:
 
 
 def _of_file(path: Path) -> Iterator[tuple[str, np.ndarray, list[str]]]:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its decoder's own lines on stderr, beside OpenCV's
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     video = cv2.VideoCapture(str(path))
     try:

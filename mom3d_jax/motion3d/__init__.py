@@ -1,4 +1,4 @@
-"""3D-MOM: one 3D motion per point from the Eulerian flows of many views (paper §3.3)."""
+"""3D-MOM: one 3D motion per point from the Eulerian flows of many views (paper §3.2.2)."""
 
 from mom3d_jax.motion3d.build import build_problem
 from mom3d_jax.motion3d.displacements import INTEGRATIONS, displacements

@@ -1,4 +1,4 @@
-"""The 3D-MOM problem: one 3-vector per point that explains the Eulerian flow of every view (paper §3.3, eq. 7).
+"""The 3D-MOM problem: one 3-vector per point that explains the Eulerian flow of every view (paper §3.2.2, eq. 7).
 
     min_F  Σ_v Σ_i w_vi ρ( π_v(X_i + F_i) - π_v(X_i) - f_v(π_v(X_i)) )
 

@@ -1,4 +1,4 @@
-"""3D-MOM, and the videos that follow from it (paper §3.2 and §3.3)."""
+"""3D-MOM, and the videos that follow from it (paper §3.2.2 and §3.3)."""
 
 import logging
 from collections.abc import Iterator

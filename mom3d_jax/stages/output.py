@@ -51,7 +51,8 @@ def videos(
     drawer = Drawer(training.make_mesh(c.devices), job.figures["stage2"]["intersections_capacity"], backend_name(c))
     at = measure.moving(dynamic["gaussians"], dynamics, dynamic["residual"], c.time.field)
     fixed, every = _still(camera, c.time.frames), np.arange(c.time.frames)
-    centre = np.stack([picture.color for picture in measure.draw(at, drawer, fixed, every)])
+    pictures = list(measure.draw(at, drawer, fixed, every))
+    centre = np.stack([picture.color for picture in pictures])
     index = spread(len(centre))
     shown = {"centre": {"images": centre[index], "frames": index}}
     outside = write_video(job.output("videos/centre.mp4"), centre, fps=c.render.fps).saturated
@@ -71,16 +72,20 @@ def videos(
     looping = measure.moving(dynamic["gaussians"], dynamics, dynamic["residual"], "loop")
     first, last = measure.draw(looping, drawer, _still(camera, 2), np.array([0, c.time.frames]))
     asked, mask = np.asarray(flows.flow[INPUT_VIEW]), np.asarray(scene.mask)
+    known = flows.weight[INPUT_VIEW] > 0
     change = np.ptp(centre, axis=0).max(axis=-1)
+    holes = [float(np.mean(picture.alpha[mask > 0.5] < 0.5)) for picture in pictures]
     figures = {
+        "hole_share": float(np.mean(holes)),
+        "hole_share_max": float(np.max(holes)),
         "static_max_abs_diff": float(change[~reached].max()) if not reached.all() else 0.0,
         "static_share": float(np.mean(~reached)),
-        "motion_epe_px": measure.optical_flow_error(centre, asked, mask),
+        "motion_epe_px": measure.optical_flow_error(centre, asked, mask) if known else None,
         "loop_equal": bool(np.array_equal(first.color, last.color)),
         "saturated_values": outside,
     }
     sampled = np.asarray(frames.views).tolist()
-    if INPUT_VIEW in sampled:
+    if known and INPUT_VIEW in sampled:
         animated = np.asarray(frames.images[sampled.index(INPUT_VIEW)])
         figures["motion_epe_px_animator"] = measure.optical_flow_error(animated, asked, mask)
     return shown, {"video": figures}

@@ -1,4 +1,4 @@
-"""From files to the photo seen from all sides, with its flow: paper §3.1 and §3.2."""
+"""From files to the photo seen from all sides, with its flow: paper §3.1 and §3.2.1."""
 
 import dataclasses
 import logging

@@ -184,22 +184,29 @@ def test_unknown_coordinates_and_negative_ramps_are_refused(wrong):
 
 
 @pytest.mark.parametrize("field", ["fill", "loop", "one_sided"])
-def test_a_torn_front_copy_fades_and_the_rear_does_not(field):
+def test_a_torn_front_copy_sinks_behind_the_rear_one_and_grows(field):
     g, dynamics, params, _ = moving()
     # Gaussian 0 is whole, 1 half torn, 2 torn; the copies that move the other way are whole.
     forward = np.ones((PERIOD + 1, g.movable), np.float32)
-    forward[1:, :3] = [1.25, 1.625, 2.5]
+    forward[1:, :3] = [1.25, 1.625, 4.0]
     table = dataclasses.replace(dynamics.displacements, forward_spread=forward)
     torn = dataclasses.replace(dynamics, displacements=table)
     before, _ = sets_at(g, dynamics, params, 5, field=field)
     after, _ = sets_at(g, torn, params, 5, field=field)
-    sigmoid = lambda x: 1 / (1 + np.exp(-np.asarray(x, np.float64)))
-    share = [sigmoid(a.opacity_logits) / sigmoid(b.opacity_logits) for a, b in zip(after, before, strict=True)]
-    expected = [1, 1, 1] if field == "one_sided" else [1, 0.5, 0]
-    np.testing.assert_allclose(share[0][:3], expected, rtol=1e-4, atol=1e-7)
-    np.testing.assert_array_equal(share[0][3:], 1)
-    if field == "loop":  # in the mirrored set the torn copy lies behind
-        np.testing.assert_array_equal(share[1], 1)
+    front = before[0].means[:3, 2:], after[0].means[:3, 2:]
+    growth = np.exp(after[0].log_scales - before[0].log_scales)[:3]
+    away = np.ones(3) if field == "one_sided" else np.array([1, 1.01, 1.02])
+    size = np.ones(3) if field == "one_sided" else np.array([1, 1.625**0.25, 2.0])
+    np.testing.assert_allclose(front[1] / front[0], away[:, None], rtol=1e-5)
+    np.testing.assert_allclose(growth, np.repeat((away * size)[:, None], 3, 1), rtol=1e-4)
+    # Seen from the input camera nothing moves.
+    for a, b in zip(project(CAMERA, after[0].means)[0], project(CAMERA, before[0].means)[0], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+    if field == "loop":  # in the mirrored set the torn copy lies behind already, and only grows
+        rear = slice(len(g.alive), len(g.alive) + 3)
+        np.testing.assert_array_equal(after[1].means, before[1].means)
+        grown = np.exp(after[1].log_scales - before[1].log_scales)[rear]
+        np.testing.assert_allclose(grown, np.repeat(np.sqrt([[1.25], [1.625], [4.0]]), 3, 1), rtol=1e-4)
 
 
 def test_wholeness_is_refused_where_it_rises():

@@ -58,8 +58,8 @@ def test_what_was_read_renders_to_the_bit(make_scene, tmp_path, field):
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_file_says_which_copies_exist(make_scene, tmp_path, field):
     with np.load(write_scene(tmp_path / "s.npz", make_scene(field, crossfade=0.75))) as file:
-        kinds = ("weights", "forward", "rear", "opacity", "fades")
-        weights, forward, rear, opacity, fades = (file[f"sets.{kind}"] for kind in kinds)
+        kinds = ("weights", "forward", "rear", "opacity", "sinks")
+        weights, forward, rear, opacity, sinks = (file[f"sets.{kind}"] for kind in kinds)
         np.testing.assert_array_equal(file["times"], np.arange(8) / 8)
     n = np.arange(8)
     comes_in, goes_out, ones = np.minimum(n / 4, 1), np.minimum((8 - n) / 4, 1), np.ones(8)
@@ -75,7 +75,7 @@ def test_the_file_says_which_copies_exist(make_scene, tmp_path, field):
     }[field]
     np.testing.assert_array_equal(forward, expected[0])
     np.testing.assert_array_equal(rear, expected[1])
-    np.testing.assert_array_equal(fades, np.zeros_like(rear) if field == "one_sided" else ~rear)
+    np.testing.assert_array_equal(sinks, np.zeros_like(rear) if field == "one_sided" else ~rear)
     np.testing.assert_allclose(opacity, np.moveaxis(expected[2], -1, 0), rtol=1e-6)
     np.testing.assert_allclose(weights, np.transpose(expected[3]), rtol=1e-6, atol=1e-7)
 

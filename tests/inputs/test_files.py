@@ -27,13 +27,11 @@ def test_files_of_single_views(full):
 
 
 def test_every_file_that_counts_is_present(full):
-    names = [str(f.relative_to(full)) for f in find_files(full).present()]
-    frames = ["9.PNG", "10.png", "100.jpg"]
-    assert names == [
-        *("image.png", "image.json", "flow/view_002.flo", "flow/view_07.npy", "video/view_00.mp4"),
-        *(f"video/view_01/{f}" for f in frames),
-        *(f"video/view_12/{f}" for f in frames),
-    ]
+    files = find_files(full)
+    names = [str(f.relative_to(full)) for f in files.present()]
+    assert names == ["image.png", "image.json", "flow/view_002.flo", "flow/view_07.npy"]
+    frames = {view: [f.name for f in found] for view, found in files.frames().items()}
+    assert frames == {0: ["view_00.mp4"], 1: ["9.PNG", "10.png", "100.jpg"], 12: ["9.PNG", "10.png", "100.jpg"]}
 
 
 def test_a_folder_without_them(annotated):

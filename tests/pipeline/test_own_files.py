@@ -128,3 +128,20 @@ def test_too_few_frames(run):
     longer = dataclasses.replace(job(run), config=config)
     with pytest.raises(ValueError, match=r"video/view_05: 6 frames, but a clip has 8; .* --config\.time\.frames=6"):
         motion.animation(longer, views, scene_flow)
+
+
+def test_a_video_of_another_view_is_another_input_and_redoes_the_animation_only(run, tmp_path):
+    source, workdir, config, _ = run
+    config = config.copy_and_resolve_references()
+    shutil.copytree(source, tmp_path / "lake")
+    shutil.copytree(workdir, tmp_path / "out")
+    config.input = str(tmp_path / "lake")
+    pipeline.run(config, tmp_path / "out", until="animation")  # the same files elsewhere: nothing to do
+    before = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "out" / "artifacts").iterdir()}
+    (tmp_path / "lake" / "video" / "view_05").rename(tmp_path / "lake" / "video" / "view_12")
+    with pytest.raises(ValueError, match="the videos of the input differ.*to make animation again"):
+        pipeline.run(config, tmp_path / "out", until="animation")
+    figures = pipeline.run(config, tmp_path / "out", until="animation", force=True)
+    assert figures["animation"]["views_from_files"] == [2, 12]
+    after = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "out" / "artifacts").iterdir()}
+    assert {n for n in after if after[n] != before[n]} == {"07_animation.npz", "07_animation.json"}

@@ -156,3 +156,30 @@ def test_bad_settings_end_with_one_line(tiny_config, tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         pipeline.run(tiny, tmp_path, until="animation")
     assert "\n" not in str(caught.value)
+
+
+def test_damaged_notes_are_made_again_and_a_damaged_claim_is_told(finished, tiny_config, tmp_path):
+    workdir = tmp_path / "out"
+    shutil.copytree(finished[0], workdir)
+    notes = workdir / "artifacts" / "03_pointcloud.json"
+    whole = json.loads(notes.read_text())["figures"]
+    notes.write_text("{")
+    pipeline.run(tiny_config(), workdir, until="pointcloud")
+    assert json.loads(notes.read_text())["figures"] == whole
+    (workdir / "run.json").write_text("{")
+    (workdir / "artifacts" / "02_depth.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        pipeline.run(tiny_config(), workdir, until="pointcloud")
+
+
+def test_an_edited_solver_of_ones_own_is_run_again(tiny_config, tmp_path, monkeypatch):
+    source = "from mom3d_jax.motion3d.solvers import make_solver\n\n\ndef solver():\n    return make_solver({!r})\n"
+    (tmp_path / "own_solver.py").write_text(source.format("input_view_lift"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = tiny_config()
+    config.motion3d.solver = "own_solver:solver"
+    pipeline.run(config, tmp_path / "out", until="motion3d")
+    before = stamps(tmp_path / "out")
+    (tmp_path / "own_solver.py").write_text(source.format("irls"))
+    pipeline.run(config, tmp_path / "out", until="motion3d")
+    assert {n for n, t in stamps(tmp_path / "out").items() if before[n] != t} == {"06_motion3d.npz", "06_motion3d.json"}
