@@ -166,7 +166,7 @@ def animation_sheet(run: Run) -> Picture:
 
 
 def write_gif(path: Path, run: Run) -> None:
-    """One period of the `loop` field from a camera on a small circle, cropped to what is always covered."""
+    """One period of the `loop` field from a camera on a small circle, cropped to what is covered but for single pixels."""
     period = run.dynamic.frames
     circle = path_cameras(run.dynamic.camera, "circle", period)
     cameras = relative_to(run.dynamic.camera, circle.rotation, CIRCLE * np.asarray(circle.translation))
@@ -174,7 +174,7 @@ def write_gif(path: Path, run: Run) -> None:
     covered = np.stack([picture.alpha for picture in pictures]).min(axis=0) > 0.5
     height, width = covered.shape
     # A little more, since Gaussians fade out at the border of what they cover.
-    margin = 2 + next(m for m in range(height // 2) if covered[_inner(height, width, m)].all())
+    margin = 2 + next(m for m in range(height // 2) if covered[_inner(height, width, m)].mean() > 0.999)
     clip = np.stack([to_bytes(picture.color[_inner(height, width, margin)])[0] for picture in pictures])
     size = f"{clip.shape[2]}x{clip.shape[1]}"
     command = [ffmpeg(), "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(GIF_FPS)]
