@@ -166,7 +166,7 @@ def animation_sheet(run: Run) -> Picture:
 
 
 def write_gif(path: Path, run: Run) -> None:
-    """One period of the `loop` field from a camera on a small circle, cropped to what is covered but for single pixels."""
+    """One period of the `loop` field from a camera on a small circle, cropped to what is covered (but for specks)."""
     period = run.dynamic.frames
     circle = path_cameras(run.dynamic.camera, "circle", period)
     cameras = relative_to(run.dynamic.camera, circle.rotation, CIRCLE * np.asarray(circle.translation))

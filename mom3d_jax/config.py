@@ -24,7 +24,7 @@ def default_config() -> ConfigDict:
     c.time.inclusive = False  # frame i is at t = i / T; True: i / (T - 1)
     c.time.field = "fill"  # fill, loop, one_sided: which copies of the moving Gaussians exist at t
     c.time.crossfade = 0.5  # share of the period over which `loop` blends
-    c.time.torn = (1.25, 2.0)  # content that covers so many times its area starts to fade, and is gone
+    c.time.torn = (1.25, 2.0)  # content that covers so many times its area starts to sink, and lies behind
 
     c.pointcloud = ConfigDict()
     c.pointcloud.edge_ratio = 1.1  # neighbouring depths farther apart than this are different surfaces

@@ -192,7 +192,8 @@ def _refuse_to_overwrite(workdir: Path, claim: dict, stale: list[str]) -> None:
 def _differences(theirs: Any, mine: Any, name: str = "") -> list[str]:
     """Where two nested dicts differ, in words."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
-        names = sorted({*theirs, *mine})
+        # A setting that only one of them knows was not there, or is no more, in other code.
+        names = sorted({*theirs} & {*mine})
         return [d for n in names for d in _differences(theirs.get(n), mine.get(n), f"{name}.{n}" if name else n)]
     if theirs == mine:
         return []

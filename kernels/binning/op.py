@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
@@ -13,7 +12,6 @@ from .extents import tile_rectangles
 # Tiles of 8 x 8 px waste less work on pixel-sized Gaussians than the usual 16 x 16.
 TILE = 8
 MAX_INT32 = 2**31 - 1
-NO_KEY = np.uint32(2**32 - 1)
 
 
 @jax.tree_util.register_dataclass
@@ -103,17 +101,9 @@ def bin_gaussians(
       height: image height in px.
       capacity: size of the list of intersections.
       tile: side of a tile in px.
-
-    Raises:
-      ValueError: 2³² or more pairs of tile and Gaussian, which the sort key cannot number.
     """
     n = depths.shape[0]
     columns, rows = tile_grid(width, height, tile)
-    if columns * rows * n >= 2**32:
-        raise ValueError(
-            f"{columns * rows} tiles x {n} Gaussians exceed the 32-bit sort key; render a smaller image, the image in "
-            "bands, or fewer Gaussians"
-        )
     first, size = tile_rectangles(means2d, conics, opacities, width=width, height=height, tile=tile)
     counts = size[:, 0] * size[:, 1]
     ends = jnp.cumsum(counts)
@@ -126,9 +116,27 @@ def bin_gaussians(
     local = slot - begins[owner]
     columns_of = jnp.maximum(size[owner, 0], 1)
     x, y = first[owner, 0] + local % columns_of, first[owner, 1] + local // columns_of
-    key = (y * columns + x).astype(jnp.uint32) * jnp.uint32(n) + rank[owner].astype(jnp.uint32)
-    key = lax.sort(jnp.where(slot < intersections, key, NO_KEY), is_stable=False)
-
-    edges = jnp.searchsorted(key, lax.iota(jnp.uint32, columns * rows + 1) * jnp.uint32(n)).astype(jnp.int32)
-    gaussians = jnp.where(key == NO_KEY, 0, order[(key % jnp.uint32(n)).astype(jnp.int32)])
+    tiles = jnp.where(slot < intersections, y * columns + x, columns * rows).astype(jnp.uint32)
+    sort = sort_packed if (columns * rows + 1) * n < 2**32 else sort_pairs
+    edges, ranks = sort(tiles, rank[owner].astype(jnp.uint32), columns * rows, n)
+    # What is no intersection has the highest tile number, and comes last.
+    gaussians = jnp.where(slot < intersections, order[ranks.astype(jnp.int32)], 0)
     return Bins(gaussians, edges[:-1], edges[1:] - edges[:-1], intersections)
+
+
+Sorted = tuple[Int[Array, " tiles+1"], Int[Array, " capacity"]]
+"""Where the list of each tile begins, and the ranks in order."""
+
+
+def sort_packed(tiles: Int[Array, " capacity"], ranks: Int[Array, " capacity"], count: int, n: int) -> Sorted:
+    """Sort by (tile, rank) as one number; for fewer than 2³² pairs of tile and Gaussian."""
+    key = lax.sort(tiles * jnp.uint32(n) + ranks, is_stable=False)
+    edges = jnp.searchsorted(key, lax.iota(jnp.uint32, count + 1) * jnp.uint32(n))
+    return edges.astype(jnp.int32), key % jnp.uint32(n)
+
+
+def sort_pairs(tiles: Int[Array, " capacity"], ranks: Int[Array, " capacity"], count: int, n: int) -> Sorted:
+    """Sort by (tile, rank) as two numbers: for any size, and several times slower on a CPU."""
+    del n
+    tiles, ranks = lax.sort((tiles, ranks), num_keys=2, is_stable=False)
+    return jnp.searchsorted(tiles, lax.iota(jnp.uint32, count + 1)).astype(jnp.int32), ranks

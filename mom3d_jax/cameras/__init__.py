@@ -1,6 +1,6 @@
 """Pinhole cameras and the paths they follow."""
 
-from mom3d_jax.cameras.generation import INPUT_VIEW, Rig, generation_cameras, heldout_cameras, inner_outer_index
+from mom3d_jax.cameras.generation import INPUT_VIEW, Rig, generation_cameras, heldout_cameras
 from mom3d_jax.cameras.paths import PATHS, path_cameras
 from mom3d_jax.cameras.pinhole import (
     input_camera,
@@ -19,7 +19,6 @@ __all__ = [
     "Rig",
     "generation_cameras",
     "heldout_cameras",
-    "inner_outer_index",
     "input_camera",
     "path_cameras",
     "pixel_grid",

@@ -70,11 +70,6 @@ def orbit_pose(a: float, b: float, radius: float) -> tuple[np.ndarray, np.ndarra
     return _rotation(a, b), translation
 
 
-def inner_outer_index(outer: int, inner: int) -> int:
-    """Index of a generation view."""
-    return len(INNER) * outer + inner
-
-
 def _orbit(camera: Cameras, depth: Float[Array, "h w"], rig: Rig) -> tuple[float, float]:
     """Radius of the orbits of a scene, and the share of their angles that its near content allows."""
     z = np.asarray(depth, np.float64)

@@ -21,7 +21,7 @@ def from_points(
     sh_degree: int = 0,
     opacity: float = 0.9,
     extent: str = "footprint",
-    footprint: float = 0.7,
+    footprint: float = 0.5,
     unit: str = "px",
     movable_above: float = 0.05,
 ) -> tuple[Gaussians, np.ndarray]:

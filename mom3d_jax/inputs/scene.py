@@ -27,7 +27,7 @@ SKYLINE_MARGIN = 0.01
 """Widths between an automatically chosen sky and the skyline, which must not be dragged along."""
 LOWER_PART = 1 / 3
 MOVES = 0.5
-"""A pixel moves where the mask reaches this value."""
+"""A pixel moves where the mask is above this value."""
 
 
 def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None) -> Scene:
@@ -75,7 +75,7 @@ def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None)
     else:
         mask, more = _motion_mask(annotation, view_flows.get(str(INPUT_VIEW), flow), image, detect_sky)
         notes += more
-    if mask.max() < MOVES:
+    if mask.max() <= MOVES:
         culprit = files.mask or files.annotation or files.view_flows.get(INPUT_VIEW, files.flow)
         raise InputError(f"{culprit}: no pixel moves in it at {size[0]}x{size[1]}; mark a larger region")
     hints, more = _hints(annotation, mask, flow, sorted(files.view_flows))

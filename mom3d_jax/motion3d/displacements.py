@@ -62,7 +62,7 @@ def _linear(scene_flow: SceneFlow, x: Float[Array, "m 3"], sign: Float[Array, ""
     def at(k: Float[Array, ""]) -> tuple[jax.Array, jax.Array]:
         return k * velocity[: len(x)], _spread(scene_flow.camera, group + k * velocity, moves)
 
-    return jax.lax.map(at, jnp.arange(frames + 1, dtype=jnp.float32))
+    return _from_rest(*jax.lax.map(at, jnp.arange(1, frames + 1, dtype=jnp.float32)))
 
 
 @partial(jax.jit, static_argnames="frames")
@@ -91,11 +91,16 @@ def _euler(scene_flow: SceneFlow, x: Float[Array, "m 3"], sign: Float[Array, ""]
         return (position, surface), (position[: len(x)] - x, _spread(camera, position, moves))
 
     _, (path, spread) = jax.lax.scan(advance, (group, below), None, length=frames)
-    start = jnp.zeros_like(x)[None], _spread(camera, group, moves)[None]
-    return jnp.concatenate([start[0], path]), jnp.concatenate([start[1], spread])
+    return _from_rest(path, spread)
 
 
 INTEGRATIONS = {"euler": _euler, "linear": _linear}
+
+
+def _from_rest(path: Float[jax.Array, "t m 3"], spread: Float[jax.Array, "t m"]) -> Travel:
+    """With the row of the still in front, exact."""
+    first = jnp.zeros((1, *path.shape[1:])), jnp.ones((1, *spread.shape[1:]))
+    return jnp.concatenate([first[0], path]), jnp.concatenate([first[1], spread])
 
 
 def _with_companions(camera: Cameras, x: Float[Array, "m 3"]) -> Float[jax.Array, "5*m 3"]:

@@ -11,6 +11,7 @@ from mom3d_jax.gaussians import EXTENTS, UNITS
 from mom3d_jax.motion3d import INTEGRATIONS, make_solver
 from mom3d_jax.render import choose_backend
 from mom3d_jax.stages.job import rig_of, solver_options
+from mom3d_jax.training import make_mesh
 
 ONE_OF: dict[str, Collection] = {
     "time.field": FIELDS,
@@ -22,7 +23,7 @@ ONE_OF: dict[str, Collection] = {
     "deformation.coordinates": COORDINATES,
 }
 AT_LEAST = {
-    "seed": 0, "devices": 0, "size.width": 0, "size.focal": 0, "size.focal_ratio": 0, "time.frames": 2, "flow.sigma": 0,
+    "seed": 0, "devices": 0, "size.width": 0, "time.frames": 2, "flow.sigma": 0, "flow.taper_width": 0,
     "deformation.ramp": 0, "render.frames": 1, "render.poses": 0, "render.circle_poses": 0, "render.crop": 0,
     "render.fps": 1,
 }  # fmt: skip
@@ -34,6 +35,10 @@ AT_LEAST |= {
     }.items()
 }  # fmt: skip
 BETWEEN = {
+    "size.focal": (0, 1e9),
+    "size.focal_ratio": (0, 1e3),
+    "pointcloud.edge_ratio": (1 + 1e-6, 1e3),
+    "displacements.flow_scale": (-1e3, 1e3),
     "time.crossfade": (1e-6, 1),
     "views.min_coverage": (0, 1),
     "gaussians.opacity": (1e-6, 1 - 1e-6),
@@ -58,6 +63,7 @@ def check(c: ConfigDict) -> None:
     for name, (low, high) in BETWEEN.items():
         if not low <= _value(c, name) <= high:
             raise ValueError(f"{name}={_value(c, name)} is not between {low:g} and {high:g}")
+    make_mesh(c.devices)
     choose_backend(None if c.rasterizer == "auto" else c.rasterizer)
     make_solver(c.motion3d.solver, **solver_options(c))
     make_residual(c.deformation.residual, **c.deformation.options[c.deformation.residual].to_dict())

@@ -31,6 +31,8 @@ def animation(job: Job, views: Views, scene_flow: SceneFlow) -> tuple[Frames, di
     """Projected scene flow → videos of the sampled views, but for those that somebody else animated."""
     c = job.config
     sampled, replaced = choose_views(views, c.animation.views)
+    for view, other in replaced.items():
+        log.warning("too little of view %s is covered; view %d is animated in its place", view, other)
     theirs = _video_files(job, views)
     order = [*sampled, *(v for v in theirs if v not in sampled)]
     ours = [v for v in order if v not in theirs]

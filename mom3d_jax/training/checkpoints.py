@@ -83,7 +83,8 @@ class Checkpoints:
 
         Args:
           template: a state with the shapes to restore.
-          key: checkpoints saved under another key are passed over.
+          key: checkpoints saved under another key are removed: they are of other settings or older code, and would
+            take the places of the ones to come.
           sharding: where to put the arrays, on however many devices there are now.
         """
         leaves = _flat(template)
@@ -92,6 +93,7 @@ class Checkpoints:
         for place in self._newest_first():
             try:
                 if _key_if_whole(place) != key:
+                    shutil.rmtree(place, ignore_errors=True)
                     continue
                 with _quiet(), self._open() as checkpointer:
                     arrays = checkpointer.load(int(place.name), abstract)

@@ -31,8 +31,8 @@ class FitReport(NamedTuple):
     capacity: int
     culled: int
     """The most Gaussians that a view of the last chunk had to leave out."""
-    losses: list[float]
-    """Mean loss of each chunk since the start or the resumption."""
+    losses: list[float | None]
+    """Mean loss of each chunk's finite steps since the start or the resumption; None for a chunk without any."""
 
 
 def fit(
@@ -78,7 +78,7 @@ def fit(
     start = done = int(state.step)
     if start:
         log.info("%s: going on from step %d of %d", name, start, steps)
-    losses: list[float] = []
+    losses: list[float | None] = []
     culled = 0
     run = step_for(capacity)
     with Progress(name, total=steps, done=start) as progress:
@@ -86,13 +86,14 @@ def fit(
             skipped_before = int(state.skipped)
             pending = list(range(done, min(done + CHUNK, steps)))
             finished = len(pending)
+            chunk: list[float] = []
             while pending:
                 reports: list[StepReport] = []
                 for number in pending:
                     state, report = run(state, frozen, pool.batch(number, batch, seed))
                     reports.append(report)
                 reports = jax.device_get(reports)
-                losses.append(float(np.mean([r.loss for r in reports])))
+                chunk += [float(r.loss) for r in reports if r.fits and np.isfinite(r.loss)]
                 culled = int(max(r.culled for r in reports))
                 pending = [number for number, r in zip(pending, reports, strict=True) if not r.fits]
                 if pending:
@@ -103,8 +104,9 @@ def fit(
                 raise FloatingPointError(
                     f"{name}: no step from {done} on had a finite loss and gradient; lower the learning rates"
                 )
+            losses.append(float(np.mean(chunk)) if chunk else None)
             before, done = done, done + finished
-            progress.update(done, loss=losses[-1])
+            progress.update(done, **({"loss": losses[-1]} if losses[-1] is not None else {}))
             if before // checkpoint_every != done // checkpoint_every or done == steps:
                 checkpoints.save(state, key)
     if int(state.skipped):

@@ -24,8 +24,8 @@ def make_optimizer(
     """Adam over all parameters.
 
     Args:
-      rates: (first, last) learning rate of each group, decayed log-linearly over the steps. Positions are in px of the
-        input view, since `steps.make_step` multiplies their update by the size of a pixel at the Gaussian's depth.
+      rates: (first, last) learning rate of each group, decayed log-linearly over the steps. Positions are in units of
+        `Frozen.pixel_size`, by which `steps.make_step` multiplies their update: px of the input view, or world units.
       steps: length of the schedules.
       adam: β₁, β₂ and ε.
 

@@ -60,9 +60,8 @@ class Pool:
         return dataclasses.replace(self, view=self.view[index], frame=self.frame[index], images=self.images[index])
 
     def everywhere(self) -> "Pool":
-        """The same images with every pixel counted: what nothing covers is black, and black is the truth there."""
-        seen = self.valid[self.view][..., None] > 0
-        return dataclasses.replace(self, images=np.where(seen, self.images, 0), valid=np.ones_like(self.valid))
+        """The same images with every pixel counted: what nothing covers is black in them, and then the truth."""
+        return dataclasses.replace(self, valid=np.ones_like(self.valid))
 
     def items(self, index: np.ndarray, size: int | None = None) -> Item:
         """The named items, padded to `size` with copies of weight 0."""

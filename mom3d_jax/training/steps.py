@@ -95,8 +95,8 @@ def make_step(
       capacity: room for the intersections of a view.
       ssim_weight: λ of eq. 3.
       sh_rest_share: learning rate of the spherical harmonics above degree 0, as a share of that of degree 0.
-      sh_every: steps after which one more degree of the spherical harmonics takes part; 0: all do from the start. Bands
-        that do not take part yet keep their initial zeros.
+      sh_every: the steps whose number, from 1 on, is a multiple of it bring one more degree of the spherical harmonics;
+        0: all take part from the start. Bands that do not take part yet keep their initial zeros.
     """
 
     def view_loss(shared: tuple[dict, Frozen], item: Item) -> tuple[jax.Array, Used]:
@@ -114,7 +114,7 @@ def make_step(
     def step(state: TrainState, frozen: Frozen, batch: Item) -> tuple[TrainState, StepReport]:
         (loss, used), gradient = jax.value_and_grad(objective, has_aux=True)(state.params, frozen, batch)
         if sh_every:
-            gradient = _without_late_bands(gradient, state.step // sh_every)
+            gradient = _without_late_bands(gradient, (state.step + 1) // sh_every)
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to its int32 step count
             updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, _in_world_units(updates, frozen, sh_rest_share))

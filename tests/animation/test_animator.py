@@ -53,6 +53,21 @@ def test_whole_pixel_steps_are_shifts_and_the_rear_copy_fills(make_views):
     assert np.max(report["hole_share"]) == 0
 
 
+@pytest.mark.parametrize("torn", [(1.1, 1.2), (50.0, 60.0)])
+def test_torn_content_gives_way_to_the_copy_behind(make_views, torn):
+    """u = a (x - W/2) stretches the forward copy by (1 + a)^n and squeezes the backward one by (1 - a)^(T - n)."""
+    a, n, frames = 0.08, 5, 10
+    mask = np.ones((H, W), np.float32)
+    offset = np.arange(W) + 0.5 - W / 2
+    ramp = np.broadcast_to((0.5 + offset / W)[None, :, None], (H, W, 3)).astype(np.float32)
+    flow = np.zeros((1, H, W, 2), np.float32)
+    flow[..., 0] = a * offset
+    video = animate(make_views([ramp], [mask]), flow, [0], frames=frames, torn=torn)[0].images[0]
+    middle = np.abs(offset) < 8
+    came_from = offset / (1 - a) ** (frames - n) if torn[1] < (1 + a) ** n else offset / (1 + a) ** n
+    np.testing.assert_allclose(video[n][:, middle, 0], np.tile((0.5 + came_from / W)[middle], (H, 1)), atol=8e-3)  # a third of a px
+
+
 def test_loop_arrives_at_the_still(make_views):
     mask = np.ones((H, W), np.float32)
     frames = 8
@@ -140,6 +155,7 @@ def test_soft_masks_blend(make_views):
     [
         ({"rule": "bounce"}, "unknown animation rule 'bounce'"),
         ({"crossfade": 0.0}, "crossfade 0.0"),
+        ({"torn": (2.0, 1.5)}, "two rising multiples"),
         ({"frames": 0}, "at least one frame"),
         ({"view_index": [0, 0]}, "flow of shape"),
         ({"view_index": [3]}, "to animate"),

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ def test_input_view_is_the_input_camera_and_inner_views_orbit_one_point(rig):
 def test_outer_views_turn_by_shares_of_the_field_of_view():
     camera = cameras.input_camera(128, 72)
     views = cameras.generation_cameras(camera, np.full((72, 128), 5.0, np.float32))
-    look = np.asarray(views.rotation)[[cameras.inner_outer_index(o, 2) for o in range(5)]][:, 2]
+    look = np.asarray(views.rotation)[[5 * o + 2 for o in range(5)]][:, 2]
     yaw = np.degrees(np.arctan2(look[:, 0], look[:, 2]))
     pitch = np.degrees(np.arctan2(look[:, 1], look[:, 2]))
     horizontal, vertical = 2 * np.degrees(np.arctan([64 / 128, 36 / 128]))
@@ -104,15 +105,28 @@ def test_thirty_views_are_the_twenty_five_and_the_same_orbit_seen_from_a_step_ah
         np.testing.assert_allclose(pixel[0], [32, 18], atol=1e-3)
 
 
-def test_heldout_views_lie_between_the_generation_views():
+def test_heldout_views_are_six_poses_on_the_same_orbit():
+    camera = cameras.input_camera(64, 36)
+    depth = np.full((36, 64), 4.0, np.float32)
+    heldout = cameras.heldout_cameras(camera, depth, cameras.Rig(cap=0))
+    look = np.asarray(heldout.rotation)[:, 2]
+    yaw, pitch = np.degrees(np.arctan2(look[:, 0], look[:, 2])), np.degrees(np.arcsin(look[:, 1]))
+    asked = {(3, 2), (3, -2), (-3, 2), (-3, -2), (0, 4), (0, -4)}
+    assert {(round(float(y), 2) + 0.0, round(float(p), 1) + 0.0) for y, p in zip(yaw, pitch, strict=True)} == asked
+    pixel, _ = jax.vmap(cameras.project, in_axes=(0, None))(heldout, np.array([0, 0, 4], np.float32))
+    np.testing.assert_allclose(pixel, np.broadcast_to([32, 18], (6, 2)), atol=0.1)
+
+
+def test_the_cap_shrinks_heldout_and_generation_orbits_alike():
     camera = cameras.input_camera(64, 36)
     depth = np.linspace(1, 9, 64 * 36, dtype=np.float32).reshape(36, 64)
-    views, heldout = cameras.generation_cameras(camera, depth), cameras.heldout_cameras(camera, depth)
-    reach = np.linalg.norm(np.asarray(cameras.positions(views))[:5], axis=1).max()
-    distance = np.linalg.norm(np.asarray(cameras.positions(heldout)), axis=1)
-    assert len(distance) == 6
-    assert (distance < reach).all()
-    assert (distance > 0.5 * reach).all()
+    reach = [
+        [np.linalg.norm(np.asarray(cameras.positions(make(camera, depth, rig))), axis=1).max() for rig in rigs]
+        for make in (cameras.generation_cameras, cameras.heldout_cameras)
+        for rigs in [(cameras.Rig(), cameras.Rig(cap=0))]
+    ]
+    assert reach[0][0] < 0.9 * reach[0][1]
+    assert reach[1][0] / reach[1][1] == pytest.approx(reach[0][0] / reach[0][1], rel=0.01)
 
 
 @pytest.mark.parametrize("wrong", [{"count": 24}, {"yaw": -1.0}, {"radius": float("nan")}])

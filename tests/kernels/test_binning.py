@@ -1,12 +1,13 @@
 """Lists per tile: complete, in order, exactly counted, and honest about what did not fit."""
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from mom3d_jax.kernels.binning import bin_gaussians as traced_bin_gaussians
 from mom3d_jax.kernels.binning import bucket, count
-from mom3d_jax.kernels.binning.op import depth_order, total
+from mom3d_jax.kernels.binning.op import depth_order, sort_packed, sort_pairs, total
 from mom3d_jax.kernels.binning.reference import needed_gaussians
 
 bin_gaussians = jax.jit(traced_bin_gaussians, static_argnames=("width", "height", "tile", "capacity"))
@@ -75,27 +76,36 @@ def test_everything_on_one_tile():
     np.testing.assert_array_equal(bins.lengths, [n] + [0] * 63)
 
 
-def test_keys_below_the_32_bit_limit_order_correctly_and_above_it_are_refused():
-    """65536 tiles x 65535 Gaussians is the last size whose keys fit."""
-
-    def arrays(n):
-        shapes = [(n, 2), (n, 3), (n,), (n,)]
-        return [jax.ShapeDtypeStruct(s, jnp.float32) for s in shapes]
-
-    def run(*gaussians):
-        return bin_gaussians(*gaussians, width=2048, height=2048, capacity=64)
-
-    jax.eval_shape(run, *arrays(65535))
-    with pytest.raises(ValueError, match="65536 tiles x 65536 Gaussians"):
-        jax.eval_shape(run, *arrays(65536))
-
-    n = 65535
-    means, conics = np.full((n, 2), 2044.0, np.float32), np.tile(np.float32([[1, 0, 1]]), (n, 1))
-    opacities, depths = np.zeros(n, np.float32), np.linspace(1, 2, n, dtype=np.float32)
-    opacities[[0, n - 1]] = 1
+@pytest.mark.parametrize("n", [65534, 65536])
+def test_order_on_either_side_of_the_32_bit_limit(n):
+    """65536 tiles and room for one more: 65534 Gaussians are the most whose keys fit into one number."""
+    rng = np.random.default_rng(0)
+    means, conics = rng.uniform(0, 2048, (n, 2)).astype(np.float32), np.tile(np.float32([[1, 0, 1]]), (n, 1))
+    means[::3] = 2044.0  # on the last tile, whose keys are the largest
+    depths, opacities = rng.uniform(1, 2, n).astype(np.float32), np.zeros(n, np.float32)
+    opacities[rng.choice(n, 3000, replace=False)] = 1
+    opacities[-1] = 1
+    run = jax.jit(functools.partial(traced_bin_gaussians, width=2048, height=2048, capacity=60_000))
+    assert ("num_keys=2" in str(jax.make_jaxpr(run)(means, conics, opacities, depths))) == (n == 65536)
     bins = run(means, conics, opacities, depths)
-    assert bins.lengths[-1] == bins.intersections == 2
-    np.testing.assert_array_equal(bins.gaussians[:2], [0, n - 1])
+    assert 3000 < bins.intersections <= 60_000
+    for tile in (256 * 256 - 1, 256 * 128 + 77, 5):
+        start, length = int(bins.starts[tile]), int(bins.lengths[tile])
+        listed = np.asarray(bins.gaussians[start : start + length])
+        np.testing.assert_array_equal(listed, listed[np.argsort(depths[listed], kind="stable")])
+    last = np.asarray(bins.gaussians[int(bins.starts[-1]) : int(bins.intersections)])
+    assert set(np.flatnonzero((opacities > 0) & (means == 2044).all(1))) <= set(last.tolist())
+    assert int(bins.lengths.sum()) == bins.intersections
+
+
+def test_both_sorts_agree():
+    rng = np.random.default_rng(1)
+    tiles, ranks = rng.integers(0, 50, 4000).astype(np.uint32), rng.permutation(4000).astype(np.uint32)
+    packed, pairs = (sort(tiles, ranks, 50, 4000) for sort in (sort_packed, sort_pairs))
+    order = np.lexsort((ranks, tiles))
+    for edges, in_order in (packed, pairs):
+        np.testing.assert_array_equal(edges, np.searchsorted(tiles[order], np.arange(51)))
+        np.testing.assert_array_equal(in_order, ranks[order])
 
 
 def test_counts_saturate_instead_of_wrapping_around():

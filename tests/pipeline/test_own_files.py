@@ -139,7 +139,7 @@ def test_a_video_of_another_view_is_another_input_and_redoes_the_animation_only(
     pipeline.run(config, tmp_path / "out", until="animation")  # the same files elsewhere: nothing to do
     before = {f.name: f.stat().st_mtime_ns for f in (tmp_path / "out" / "artifacts").iterdir()}
     (tmp_path / "lake" / "video" / "view_05").rename(tmp_path / "lake" / "video" / "view_12")
-    with pytest.raises(ValueError, match="the videos of the input differ.*to make animation again"):
+    with pytest.raises(ValueError, match=r"the videos of the input differ.*to make animation again"):
         pipeline.run(config, tmp_path / "out", until="animation")
     figures = pipeline.run(config, tmp_path / "out", until="animation", force=True)
     assert figures["animation"]["views_from_files"] == [2, 12]

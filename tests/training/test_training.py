@@ -214,7 +214,8 @@ def test_sh_degrees_take_part_one_after_the_other():
         used = np.abs(np.asarray(state.params["gaussians"]["sh"])).max(axis=(0, 2)) > 0
         reached.append(int(used.sum()))
         assert used[: reached[-1]].all()
-    assert reached == [1, 1, 4, 4, 9, 9, 16]
+    # Steps 2, 4 and 6, counted from 1, bring a degree each: of 3000 steps, the last one brings the third.
+    assert reached == [1, 4, 4, 9, 9, 16, 16]
 
 
 def test_the_rest_of_the_harmonics_learns_at_its_share_of_the_rate():
@@ -230,13 +231,12 @@ def test_the_rest_of_the_harmonics_learns_at_its_share_of_the_rate():
     np.testing.assert_allclose(largest, [1 / 20, 1 / 5], rtol=1e-2)
 
 
-def test_everywhere_counts_uncovered_pixels_as_black():
+def test_everywhere_counts_every_pixel_and_leaves_the_images():
     views = views_of(scene())
     views = dataclasses.replace(views, valid=np.where(np.arange(24) < 20, views.valid, 0).astype(np.float32))
     pool = training.still_pool(views).everywhere()
-    assert pool.valid.min() == 1
-    np.testing.assert_array_equal(pool.images[:, :, 20:], 0)
-    np.testing.assert_array_equal(pool.images[:, :, :20], training.still_pool(views).images[:, :, :20])
+    np.testing.assert_array_equal(pool.valid, 1)
+    np.testing.assert_array_equal(pool.images, training.still_pool(views).images)
 
 
 def test_adam_takes_its_constants():
@@ -247,3 +247,18 @@ def test_adam_takes_its_constants():
         with jax.numpy_dtype_promotion("standard"):
             updates, _ = optimizer.update(gradient, optimizer.init(params), params)
         np.testing.assert_allclose(-updates["gaussians"]["means"][1:], expected, rtol=1e-3)
+
+
+def test_a_step_that_is_not_finite_is_counted_and_leaves_a_report_of_finite_losses(tmp_path):
+    mesh = training.make_mesh(1)
+    state, frozen, pool, step_for, capacity, batch = problem(mesh)
+    images = pool.images.copy()
+    images[0] = np.nan
+    broken = dataclasses.replace(pool, images=images)
+    _, report = training.fit(
+        "a", state, frozen, broken, step_for, mesh, steps=20, batch=batch, capacity=capacity, seed=0,
+        checkpoints=training.Checkpoints(tmp_path / "a"), key="k", checkpoint_every=10,
+    )  # fmt: skip
+    assert 0 < report.skipped < 20
+    assert len(report.losses) == 2
+    assert np.isfinite(report.losses).all()
