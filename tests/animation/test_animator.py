@@ -65,7 +65,8 @@ def test_torn_content_gives_way_to_the_copy_behind(make_views, torn):
     video = animate(make_views([ramp], [mask]), flow, [0], frames=frames, torn=torn)[0].images[0]
     middle = np.abs(offset) < 8
     came_from = offset / (1 - a) ** (frames - n) if torn[1] < (1 + a) ** n else offset / (1 + a) ** n
-    np.testing.assert_allclose(video[n][:, middle, 0], np.tile((0.5 + came_from / W)[middle], (H, 1)), atol=8e-3)  # a third of a px
+    expected = np.tile((0.5 + came_from / W)[middle], (H, 1))
+    np.testing.assert_allclose(video[n][:, middle, 0], expected, atol=8e-3)  # a third of a px
 
 
 def test_loop_arrives_at_the_still(make_views):
