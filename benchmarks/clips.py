@@ -141,5 +141,6 @@ def clip_figures(
         truth = zip(exact.frames, exact.images, strict=True)
         values = np.array([float(metrics.psnr(images[n], image, weight)) for n, image in truth])
         early = exact.frames <= (1 - crossfade) * len(images)
-        figures["exact_psnr_early"], figures["exact_psnr"] = float(values[early].mean()), float(values.mean())
+        figures["exact_psnr_early"] = float(values[early].mean()) if early.any() else None
+        figures["exact_psnr"] = float(values.mean())
     return figures

@@ -76,12 +76,6 @@ def shared_stages() -> list[str]:
     return shared
 
 
-def artifact_file(folder: Path, name: str) -> Path:
-    """Where a stage's artifact lies in a work folder."""
-    number = [stage.name for stage in pipeline.STAGES].index(name) + 1
-    return folder / "artifacts" / f"{number:02d}_{name}.npz"
-
-
 def artifact_key(file: Path) -> str:
     """The key that an artifact was made under."""
     with np.load(file, allow_pickle=False) as opened:
@@ -90,7 +84,7 @@ def artifact_key(file: Path) -> str:
 
 def artifact(folder: Path, name: str) -> Any:
     """The artifact of a stage that the pipeline has just found finished or made."""
-    file = artifact_file(folder, name)
+    file = pipeline.artifact_file(folder, name)
     return artifacts.load(file, artifact_key(file))
 
 
@@ -100,9 +94,9 @@ def link_shared(base: Path, folder: Path) -> None:
     The pipeline replaces files and never writes into them, so a link cannot be changed from the other folder.
     """
     for name in shared_stages():
-        notes = artifact_file(base, name).with_suffix(".json")
+        notes = pipeline.artifact_file(base, name).with_suffix(".json")
         made = [base / path for path in json.loads(notes.read_text())["made"]]
-        for source in (artifact_file(base, name), notes, *made):
+        for source in (pipeline.artifact_file(base, name), notes, *made):
             target = folder / source.relative_to(base)
             if target.exists() and (target.samefile(source) or target.read_bytes() == source.read_bytes()):
                 continue
@@ -158,7 +152,7 @@ def run_seed(config: ConfigDict, workdir: Path, seed: int, force: bool) -> tuple
         folder, c = base.with_name(f"{field}_{motion}"), variant(config, field, motion, source, seed)
         link_shared(base, folder)
         figures = pipeline.run(c, folder, until="videos", force=force)
-        made_from = [artifact_key(artifact_file(folder, name)) for name in ("stage2", "videos")]
+        made_from = [artifact_key(pipeline.artifact_file(folder, name)) for name in ("stage2", "videos")]
         sources = artifacts.key_of_files([Path(__file__), Path(clips.__file__)])
         key, notes = artifacts.key_of(made_from, sources, LANDSCAPE.value), folder / "fields.json"
         if not (notes.is_file() and json.loads(notes.read_text())["key"] == key):

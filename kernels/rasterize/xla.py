@@ -169,7 +169,7 @@ def _backward(
     empty = Partials(jnp.int32(0), unused, jnp.zeros((size, CHUNK, 6 + channels), jnp.float32))
     partials, _ = lax.scan(batch, empty, work)
     sums = sum_rows(partials.sums.reshape(-1, 6 + channels), partials.gaussians.reshape(-1), n)
-    return _parameter_gradients(r, sums)
+    return parameter_gradients(r, sums)
 
 
 def _chunk_gradients(
@@ -233,7 +233,7 @@ def _append(
     )
 
 
-def _parameter_gradients(
+def parameter_gradients(
     r: Residuals, sums: Float[Array, "n 6+k"]
 ) -> tuple[Float[Array, "n 2"], Float[Array, "n 3"], Float[Array, "n k"], Float[Array, " n"]]:
     """From Σ ∂L/∂log α · (dx, dy, dx², dx dy, dy², 1) with log α = log o - ½ (a dx² + 2 b dx dy + c dy²), d = p - μ."""

@@ -121,19 +121,19 @@ def test_shared_stages_do_not_depend_on_what_varies(fields: ModuleType) -> None:
 def test_linked_results_are_safe_from_each_other(fields: ModuleType, tmp_path: Path) -> None:
     base, other = tmp_path / "base", tmp_path / "other"
     for name in fields.shared_stages():
-        fields.artifacts.save(fields.artifact_file(base, name), {"a": np.ones(3)}, "old")
+        fields.artifacts.save(pipeline.artifact_file(base, name), {"a": np.ones(3)}, "old")
         notes = {"made": ["pictures/depth.png"] if name == "depth" else []}
-        fields.artifacts.write_json(fields.artifact_file(base, name).with_suffix(".json"), notes)
+        fields.artifacts.write_json(pipeline.artifact_file(base, name).with_suffix(".json"), notes)
     (base / "pictures").mkdir()
     (base / "pictures/depth.png").write_bytes(b"picture")
     fields.link_shared(base, other)
     assert (other / "pictures/depth.png").read_bytes() == b"picture"
     np.testing.assert_array_equal(fields.artifact(other, "stage1")["a"], np.ones(3))
 
-    fields.artifacts.save(fields.artifact_file(other, "stage1"), {"a": np.zeros(3)}, "new")
+    fields.artifacts.save(pipeline.artifact_file(other, "stage1"), {"a": np.zeros(3)}, "new")
     np.testing.assert_array_equal(fields.artifact(base, "stage1")["a"], np.ones(3))
     fields.link_shared(base, other)
-    assert fields.artifact_key(fields.artifact_file(other, "stage1")) == "old"
+    assert fields.artifact_key(pipeline.artifact_file(other, "stage1")) == "old"
 
 
 def test_exact_scene_is_that_of_the_input(clips: ModuleType, folder: Path, tmp_path: Path) -> None:
