@@ -12,11 +12,11 @@ def get_config():
     c = default_config()
     if jax.default_backend() == "cpu":
         c.size.width = 512
-        c.stage1.steps = 600
+        c.stage1.steps = 1500
         c.stage2.steps = 250
         c.deformation.options.hexplane.update({"resolution": 32, "features": 8, "width": 32})
     else:
         c.size.width = 0
-        c.stage1.steps = 2000
+        c.stage1.steps = 3000
         c.stage2.steps = 2000
     return c

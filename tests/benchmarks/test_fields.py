@@ -176,7 +176,10 @@ def test_whole_comparison(repository: Path, folder: Path, tmp_path: Path) -> Non
     assert first.stdout.startswith("\n".join(report["table"]))
     still = rows["the photo, unmoved"]
     assert all(rows[f"animator, `{rule}`"]["exact_psnr_early"] > still["exact_psnr_early"] for rule in ("fill", "loop"))
-    assert still["motion_epe_px"] > rows["`fill`, 3D-MOM + residual"]["motion_epe_px"]
+    for field in ("fill", "loop", "one_sided"):
+        with_motion, without = (rows[f"`{field}`, {said}"] for said in ("3D-MOM + residual", "residual alone"))
+        assert with_motion["supervision_psnr_min"] > without["supervision_psnr_min"]
+    assert rows["`loop`, 3D-MOM + residual"]["seam_ratio"] < 0.6 * rows["`fill`, 3D-MOM + residual"]["seam_ratio"]
 
     again = run()
     assert again.stdout == first.stdout
