@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mom3d_jax.cameras import generation_cameras, input_camera, pixel_grid, project, select, unproject
+from mom3d_jax.cameras import Rig, generation_cameras, input_camera, pixel_grid, project, select, unproject
 from mom3d_jax.motion3d import Problem, predict
 
 
@@ -26,7 +26,7 @@ def plane() -> Callable[..., tuple[Problem, np.ndarray]]:
         focal: float | tuple[float, float] | None = None,
         motion_px: tuple[float, float] | None = None,
         depth: float | None = None,
-        preset: str = "fov",
+        rig: Rig | None = None,
     ) -> tuple[Problem, np.ndarray]:
         camera = input_camera(width, height, focal)
         grid = pixel_grid(width, height)
@@ -39,7 +39,7 @@ def plane() -> Callable[..., tuple[Problem, np.ndarray]]:
         else:
             lateral = np.broadcast_to(motion_px, (len(points), 2))
         motion = np.concatenate([lateral * size, np.zeros((len(points), 1))], -1).astype(np.float32)
-        cameras = generation_cameras(camera, z, preset)
+        cameras = generation_cameras(camera, z, rig or Rig())
         weight = []
         for v in range(25):
             p, depth_v = (np.asarray(a) for a in project(select(cameras, v), points))

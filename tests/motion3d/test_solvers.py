@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from mom3d_jax.cameras import select
+from mom3d_jax.cameras import Rig, select
 from mom3d_jax.motion3d import SOLVERS, image_motion, loss, make_solver, point_losses, predict, solve, viewing_rays
 from mom3d_jax.motion3d.problem import coordinates
 from mom3d_jax.motion3d.solvers.base import run
@@ -15,6 +15,8 @@ from mom3d_jax.motion3d.solvers.linear import factorize
 from mom3d_jax.motion3d.solvers.linear import solve as solve3
 from mom3d_jax.types import pytree, static
 
+OFFICIAL = Rig(yaw=20, pitch=22.5, orbit=5, radius=4.3, cap=0)
+"""The generation cameras of the released code."""
 CONVERGING = ["coupled", "input_view_lift", "irls"]
 
 
@@ -113,7 +115,7 @@ def test_official_sgd_starves_as_released(plane, width, height, depth, px, recov
     scale = 32 if width > 1500 else 16
     focal = (582.69 * width / height / scale, 582.69 / scale)
     size = (round(width / scale), round(height / scale))
-    problem, _ = plane(*size, focal=focal, depth=depth, motion_px=px, preset="official")
+    problem, _ = plane(*size, focal=focal, depth=depth, motion_px=px, rig=OFFICIAL)
     motion, _ = solve(problem, "official_sgd")
     np.testing.assert_allclose(np.asarray(predict(problem, motion))[2].mean(0), recovered, rtol=0.02, atol=1e-3)
 
