@@ -8,6 +8,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from .extents import tile_rectangles
+from .sorting import depth_order, lists_by_tile
 
 # Tiles of 8 x 8 px waste less work on pixel-sized Gaussians than the usual 16 x 16.
 TILE = 8
@@ -60,25 +61,6 @@ def total(counts: Int[Array, " n"]) -> Int[Array, ""]:
     return jnp.where(near_limit, MAX_INT32, counts.sum(dtype=jnp.int32))
 
 
-def depth_order(depths: Float[Array, " n"]) -> tuple[Int[Array, " n"], Int[Array, " n"]]:
-    """Indices by increasing positive depth, ties by index, and the rank of each index.
-
-    A radix sort whose digits leave room for the position in the same 32 bits: a few sorts of keys alone are faster than
-    one sort of pairs.
-    """
-    n = depths.shape[0]
-    position = lax.iota(jnp.uint32, n)
-    room = max((n - 1).bit_length(), 1)
-    bits = lax.bitcast_convert_type(depths, jnp.uint32)  # of positive floats: in their order, the sign bit 0
-    order = position.astype(jnp.int32)
-    for shift in range(0, 31, 32 - room):
-        digit = bits[order] >> jnp.uint32(shift) << jnp.uint32(room)
-        by_digit = lax.sort(digit | position, is_stable=False) & jnp.uint32(2**room - 1)
-        order = order[by_digit.astype(jnp.int32)]
-    rank = jnp.zeros_like(order).at[order].set(position.astype(jnp.int32), unique_indices=True)
-    return order, rank
-
-
 def bin_gaussians(
     means2d: Float[Array, "n 2"],
     conics: Float[Array, "n 3"],
@@ -102,41 +84,21 @@ def bin_gaussians(
       capacity: size of the list of intersections.
       tile: side of a tile in px.
     """
-    n = depths.shape[0]
     columns, rows = tile_grid(width, height, tile)
     first, size = tile_rectangles(means2d, conics, opacities, width=width, height=height, tile=tile)
     counts = size[:, 0] * size[:, 1]
-    ends = jnp.cumsum(counts)
-    begins = ends - counts
     intersections = total(counts)
-    order, rank = depth_order(depths)
+    order = depth_order(depths)
+    first, size, counts = first[order], size[order], counts[order]
+    begins = lax.associative_scan(jnp.add, counts) - counts
 
     slot = lax.iota(jnp.int32, capacity)
-    owner = jnp.cumsum(jnp.zeros(capacity, jnp.int32).at[begins].add(1, mode="drop")) - 1
-    local = slot - begins[owner]
-    columns_of = jnp.maximum(size[owner, 0], 1)
-    x, y = first[owner, 0] + local % columns_of, first[owner, 1] + local // columns_of
-    tiles = jnp.where(slot < intersections, y * columns + x, columns * rows).astype(jnp.uint32)
-    sort = sort_packed if (columns * rows + 1) * n < 2**32 else sort_pairs
-    edges, ranks = sort(tiles, rank[owner].astype(jnp.uint32), columns * rows, n)
-    # What is no intersection has the highest tile number, and comes last.
-    gaussians = jnp.where(slot < intersections, order[ranks.astype(jnp.int32)], 0)
-    return Bins(gaussians, edges[:-1], edges[1:] - edges[:-1], intersections)
-
-
-Sorted = tuple[Int[Array, " tiles+1"], Int[Array, " capacity"]]
-"""Where the list of each tile begins, and the ranks in order."""
-
-
-def sort_packed(tiles: Int[Array, " capacity"], ranks: Int[Array, " capacity"], count: int, n: int) -> Sorted:
-    """Sort by (tile, rank) as one number; for fewer than 2³² pairs of tile and Gaussian."""
-    key = lax.sort(tiles * jnp.uint32(n) + ranks, is_stable=False)
-    edges = jnp.searchsorted(key, lax.iota(jnp.uint32, count + 1) * jnp.uint32(n))
-    return edges.astype(jnp.int32), key % jnp.uint32(n)
-
-
-def sort_pairs(tiles: Int[Array, " capacity"], ranks: Int[Array, " capacity"], count: int, n: int) -> Sorted:
-    """Sort by (tile, rank) as two numbers: for any size, and several times slower on a CPU."""
-    del n
-    tiles, ranks = lax.sort((tiles, ranks), num_keys=2, is_stable=False)
-    return jnp.searchsorted(tiles, lax.iota(jnp.uint32, count + 1)).astype(jnp.int32), ranks
+    starts_here = jnp.zeros(capacity, jnp.int32).at[begins].add(1, mode="drop")
+    rank = lax.associative_scan(jnp.add, starts_here) - 1
+    # The slots of a Gaussian go through its rectangle row by row; each further row is `skip` tiles on.
+    corner, skip = first[:, 1] * columns + first[:, 0] - begins, columns - size[:, 0]
+    row = lax.div(slot - begins[rank], jnp.maximum(size[rank, 0], 1))
+    tiles = jnp.where(slot < intersections, slot + corner[rank] + row * skip[rank], columns * rows)
+    starts, lengths, slots = lists_by_tile(tiles, columns * rows)
+    gaussians = jnp.where(slot < intersections, order[rank[slots]], 0)
+    return Bins(gaussians, starts, lengths, intersections)

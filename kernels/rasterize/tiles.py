@@ -18,8 +18,8 @@ from ..binning.op import TILE, Bins, tile_grid
 from .reference import MAX_ALPHA, MIN_TRANSMITTANCE
 
 PIXELS = TILE * TILE
-BATCH = 256
-CHUNK = 8
+BATCH = 512
+CHUNK = 16
 LOG2E = 1 / math.log(2)
 # Pixel centres relative to the tile's centre, row-major. As constants: computed, they cost more than α itself.
 PIXEL_Y, PIXEL_X = (np.mgrid[:TILE, :TILE].reshape(2, PIXELS) - (TILE - 1) / 2).astype(np.float32)
@@ -126,10 +126,13 @@ def load_chunk(table: Float[Array, "n 6+k"], bins: Bins, work: Work, index: Int[
 
 
 def step(T: Float[Array, "t p"], alpha: Float[Array, "t p"]) -> tuple[Float[Array, "t p"], Float[Array, "t p"]]:
-    """Transmittance after a Gaussian and the weight α T of the Gaussian. A pixel that has ended holds -T."""
+    """Π (1 - α) with a Gaussian included, and the weight α T of the Gaussian.
+
+    The product goes on behind the end of a pixel. It can only fall, so that being below the limit says that the pixel
+    has ended; to carry this in any other way costs more than the product.
+    """
     after = T * (1 - alpha)
-    goes_on = after >= MIN_TRANSMITTANCE
-    return jnp.where(goes_on, after, -jnp.abs(T)), jnp.where(goes_on, alpha * T, 0)
+    return after, jnp.where(after >= MIN_TRANSMITTANCE, alpha * T, 0)
 
 
 State = TypeVar("State")
@@ -140,6 +143,8 @@ def walk(
 ) -> tuple[Float[Array, "t p"], State]:
     """Blend chunk after chunk of one batch until its lists or all its pixels have ended.
 
+    Returns T as `step` leaves it, and the state.
+
     Args:
       work: one batch, longest list first.
       blend: (index, T, state) to (T, state) over one chunk.
@@ -148,7 +153,7 @@ def walk(
     chunks = -(-work.lengths[0] // CHUNK)
 
     def unfinished(carry: tuple[Array, Array, State]) -> Array:
-        return (carry[0] < chunks) & (carry[1].max() > 0)
+        return (carry[0] < chunks) & (carry[1].max() >= MIN_TRANSMITTANCE)
 
     def advance(carry: tuple[Array, Array, State]) -> tuple[Array, Array, State]:
         index, T, state = carry
@@ -156,4 +161,4 @@ def walk(
 
     T = jnp.ones((work.tiles.shape[0], PIXELS), jnp.float32)
     _, T, state = lax.while_loop(unfinished, advance, (jnp.int32(0), T, state))
-    return jnp.abs(T), state
+    return T, state

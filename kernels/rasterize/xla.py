@@ -21,6 +21,7 @@ from ..segments import sum_rows
 from .tiles import (
     CHUNK,
     MAX_ALPHA,
+    MIN_TRANSMITTANCE,
     PIXEL_X,
     PIXEL_Y,
     PIXELS,
@@ -117,12 +118,13 @@ def _forward(
             chunk = load_chunk(table, bins, work, index, columns)
             for g in range(CHUNK):
                 T, weight = step(T, chunk.alpha[:, g])
-                sums = tuple(s + weight * chunk.features[:, g, k : k + 1] for k, s in enumerate(sums))
+                factors = (1.0, *(chunk.features[:, g, k : k + 1] for k in range(features.shape[1])))
+                sums = tuple(s + weight * f for s, f in zip(sums, factors, strict=True))
             return T, sums
 
         empty = jnp.zeros((work.tiles.shape[0], PIXELS), jnp.float32)
-        T, sums = walk(work, blend_chunk, (empty,) * features.shape[1])
-        return (T, *sums)
+        T, (covered, *sums) = walk(work, blend_chunk, (empty,) * (1 + features.shape[1]))
+        return (jnp.where(T >= MIN_TRANSMITTANCE, T, 1 - covered), *sums)
 
     work = in_batches(bins)
     blended = []
@@ -189,7 +191,7 @@ def _chunk_gradients(
         after, weight = step(T, alpha)
         gain = sum(grad[:, k] * chunk.features[:, g, k : k + 1] for k in range(grad.shape[1]))
         behind = behind - weight * gain
-        slope = jnp.where((after > 0) & (alpha < MAX_ALPHA), alpha * (T * gain - behind / (1 - alpha)), 0)
+        slope = jnp.where((after >= MIN_TRANSMITTANCE) & (alpha < MAX_ALPHA), alpha * (T * gain - behind / (1 - alpha)), 0)
         T, behind, weight, slope = lax.optimization_barrier((after, behind, weight, slope))
         weights.append(weight)
         slopes.append(slope)
