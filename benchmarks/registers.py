@@ -46,7 +46,8 @@ def compile_gradient(channels: int, capacity: int) -> int:
 
     def loss(*gaussians: Any) -> Any:
         blend = backends.load("pallas_triton")
-        blended, transmittance, _ = blend(*gaussians, width=WIDTH, height=HEIGHT, capacity=capacity)
+        size = {"width": WIDTH, "height": HEIGHT, "capacity": capacity}
+        blended, transmittance, _ = blend(*gaussians, **size, deterministic=True)
         return (blended * blended).sum() + (transmittance * transmittance).sum()
 
     shapes = [(GAUSSIANS, 2), (GAUSSIANS, 3), (GAUSSIANS, channels), (GAUSSIANS,), (GAUSSIANS,)]

@@ -25,6 +25,12 @@ class Bins:
     starts: Int[Array, " tiles"]
     """Where the list of each tile begins."""
     lengths: Int[Array, " tiles"]
+    slots: Int[Array, " capacity"]
+    """Number of each intersection when they are counted by Gaussian, those of one by tile. 0 behind the last list."""
+    begins: Int[Array, " n"]
+    """First slot of each Gaussian."""
+    counts: Int[Array, " n"]
+    """Number of tiles of each Gaussian."""
     intersections: Int[Array, ""]
     """How many there are. Above the capacity the lists are incomplete and not to be used."""
 
@@ -88,6 +94,7 @@ def bin_gaussians(
     first, size = tile_rectangles(means2d, conics, opacities, width=width, height=height, tile=tile)
     counts = size[:, 0] * size[:, 1]
     intersections = total(counts)
+    # From here on by rank in depth, so that the slots of a tile are in order.
     order = depth_order(depths)
     first, size, counts = first[order], size[order], counts[order]
     begins = lax.associative_scan(jnp.add, counts) - counts
@@ -101,4 +108,5 @@ def bin_gaussians(
     tiles = jnp.where(slot < intersections, slot + corner[rank] + row * skip[rank], columns * rows)
     starts, lengths, slots = lists_by_tile(tiles, columns * rows)
     gaussians = jnp.where(slot < intersections, order[rank[slots]], 0)
-    return Bins(gaussians, starts, lengths, intersections)
+    begins, counts = (jnp.zeros_like(x).at[order].set(x, unique_indices=True) for x in (begins, counts))
+    return Bins(gaussians, starts, lengths, slots, begins, counts, intersections)

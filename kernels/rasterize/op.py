@@ -63,6 +63,7 @@ def rasterize(
     background: Float[ArrayLike, " c"] | None = None,
     capacity: int | None = None,
     backend: str | None = None,
+    deterministic: bool = True,
 ) -> Rasterized:
     """Blend 2D Gaussians front to back into an image.
 
@@ -83,6 +84,8 @@ def rasterize(
         `used.intersections <= capacity`; otherwise run again with `bucket(used.intersections)`. None counts first,
         which is possible only outside of tracing.
       backend: a name of `backends.BACKENDS`; the best one for this machine by default.
+      deterministic: gradients are the same to the bit in every run. False lets `xla` add them up with atomics on an
+        accelerator, in any order; elsewhere nothing changes.
 
     Raises:
       ValueError: shapes or dtypes that do not fit, an empty image, an unknown backend, no capacity under tracing.
@@ -115,10 +118,11 @@ def rasterize(
         height=height,
         capacity=capacity,
         backend=backends.choose(backend, means2d.dtype),
+        deterministic=deterministic,
     )
 
 
-@functools.partial(jax.jit, static_argnames=("width", "height", "capacity", "backend"))
+@functools.partial(jax.jit, static_argnames=("width", "height", "capacity", "backend", "deterministic"))
 def _rasterize(
     means2d: Float[Array, "n 2"],
     conics: Float[Array, "n 3"],
@@ -131,6 +135,7 @@ def _rasterize(
     height: int,
     capacity: int,
     backend: str,
+    deterministic: bool,
 ) -> Rasterized:
     """`rasterize` with every choice made."""
     if not depths.size:
@@ -149,6 +154,7 @@ def _rasterize(
         width=width,
         height=height,
         capacity=capacity,
+        deterministic=deterministic,
     )
     color = blended[..., :-1] + transmittance[..., None] * background[None, None]
     return Rasterized(color, 1 - transmittance, blended[..., -1], Used(intersections, culled, capacity))

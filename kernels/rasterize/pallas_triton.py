@@ -71,9 +71,11 @@ def blend(
     width: int,
     height: int,
     capacity: int,
+    deterministic: bool,
     interpret: bool = False,
 ) -> tuple[Float[Array, "h w k"], Float[Array, "h w"], Int[Array, ""]]:
-    """Σ f α T, T_final and the number of intersections; see `reference.blend_image`."""
+    """Σ f α T, T_final and the number of intersections; see `reference.blend_image`. Always deterministic."""
+    del deterministic
     launch = choose_launch(features.shape[1], interpret)
     return _blend(Image(width, height, capacity), launch, means2d, conics, features, opacities, depths)
 
@@ -167,39 +169,32 @@ def _backward(
 ) -> tuple[Float[Array, "n 2"], Float[Array, "n 3"], Float[Array, "n k"], Float[Array, " n"]]:
     """Gradients of means, conics, features and opacities."""
     r = residuals
-    n, channels = r.features.shape
+    channels = r.features.shape[1]
     columns, rows = image.grid
     table = gaussian_table(r.means2d, r.conics, r.features, r.opacities)
     final = (r.blended * grad_blended).sum(-1) + r.transmittance * grad_transmittance
     pixels = jnp.stack([to_tiles(a, image) for a in (final, *jnp.moveaxis(grad_blended, -1, 0))], 1)
     # Three products of rounded parts are exact to float32; a CPU has no such mode and needs none.
     precision = lax.Precision.HIGHEST if launch.interpret else lax.DotAlgorithmPreset.TF32_TF32_F32_X3
-    owners, partials = _call(
+    # Where a tile ends early, the rows of the Gaussians that it did not reach stay zero.
+    untouched = jnp.zeros((image.capacity, triton_backward.MOMENTS + channels), jnp.float32)
+    (partials,) = _call(
         functools.partial(triton_backward.backward, launch.backward_group, columns, precision, backends.triton().store),
-        [
-            jax.ShapeDtypeStruct((image.capacity,), jnp.int32),
-            jax.ShapeDtypeStruct((image.capacity, triton_backward.MOMENTS + channels), jnp.float32),
-        ],
+        [jax.ShapeDtypeStruct(untouched.shape, untouched.dtype)],
         columns * rows,
         launch.backward_warps,
         launch,
-        # Rows that no tile writes keep an owner that does not exist; what they hold is never read.
-        [r.bins.starts, r.bins.lengths, r.bins.gaussians, table, pixels, jnp.full(image.capacity, n, jnp.int32)],
-        aliases={5: 0},
+        [r.bins.starts, r.bins.lengths, r.bins.gaussians, table, r.bins.slots, pixels, untouched],
+        aliases={6: 0},
     )
-    return parameter_gradients(r, _sum_rows(launch, owners, partials, n))
+    return parameter_gradients(r, _sum_rows(launch, partials, r.bins.begins, r.bins.counts))
 
 
 def _sum_rows(
-    launch: Launch, owners: Int[Array, " capacity"], rows: Float[Array, "capacity 6+k"], n: int
+    launch: Launch, rows: Float[Array, "capacity 6+k"], begins: Int[Array, " n"], counts: Int[Array, " n"]
 ) -> Float[Array, "n 6+k"]:
-    """Sum the rows of each Gaussian in the order of the tiles.
-
-    A segment sum of XLA turns into atomics on a GPU even where the rows are sorted: slow, and different in every run.
-    """
-    place = lax.iota(jnp.int32, owners.shape[0])
-    owners, order = lax.sort((owners, place), num_keys=1, is_stable=True)
-    edges = jnp.searchsorted(owners, lax.iota(jnp.int32, n + 1)).astype(jnp.int32)
+    """Sum the rows of each Gaussian, which follow each other, in their order."""
+    n = begins.shape[0]
     programs = -(-n // launch.sum_block)
     shape = (programs * launch.sum_block, triton_backward.matrix_width(rows.shape[1] - triton_backward.MOMENTS))
     (sums,) = _call(
@@ -208,6 +203,6 @@ def _sum_rows(
         programs,
         launch.sum_warps,
         launch,
-        [edges, order, rows],
+        [begins, counts, rows],
     )
     return sums[:n, : rows.shape[1]]

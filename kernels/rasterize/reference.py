@@ -88,8 +88,9 @@ def blend(
     width: int,
     height: int,
     capacity: int,
+    deterministic: bool,
 ) -> tuple[Float[Array, "h w k"], Float[Array, "h w"], Int[Array, ""]]:
     """`blend_image` behind the interface of the backends; needs no capacity."""
-    del capacity
+    del capacity, deterministic
     blended, transmittance = blend_image(means2d, conics, features, opacities, depths, width=width, height=height)
     return blended, transmittance, count(means2d, conics, opacities, width=width, height=height)

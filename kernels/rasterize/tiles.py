@@ -21,6 +21,7 @@ PIXELS = TILE * TILE
 BATCH = 512
 CHUNK = 16
 LOG2E = 1 / math.log(2)
+MIN_EXPONENT = math.log2(MIN_ALPHA)
 # Pixel centres relative to the tile's centre, row-major. As constants: computed, they cost more than α itself.
 PIXEL_Y, PIXEL_X = (np.mgrid[:TILE, :TILE].reshape(2, PIXELS) - (TILE - 1) / 2).astype(np.float32)
 
@@ -31,6 +32,8 @@ class Image(NamedTuple):
     width: int
     height: int
     capacity: int
+    deterministic: bool = True
+    """Whether gradients are added up in a fixed order on every platform."""
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -87,8 +90,8 @@ def from_tiles(tiles: Float[Array, "tiles p"], image: Image) -> Float[Array, "h 
 class Chunk(NamedTuple):
     """The next `CHUNK` Gaussians of every tile of a batch."""
 
-    gaussian: Int[Array, "t g"]
-    """The number of all Gaussians where a list has ended."""
+    place: Int[Array, "t g"]
+    """In the lists; their capacity where a list has ended."""
     x: Float[Array, "t g"]
     """Mean relative to the tile's centre."""
     y: Float[Array, "t g"]
@@ -103,8 +106,9 @@ def evaluate_alpha(
     dx = PIXEL_X[None, None] - x[..., None]
     dy = PIXEL_Y[None, None] - y[..., None]
     a, b, c = form[..., 0:1], form[..., 1:2], form[..., 2:3]
-    alpha = jnp.exp2(jnp.minimum(dx * (a * dx + b * dy) + c * dy * dy, 0) + exponent[..., None])
-    return jnp.where(alpha >= MIN_ALPHA, jnp.minimum(alpha, MAX_ALPHA), 0)
+    exponent = jnp.minimum(dx * (a * dx + b * dy) + c * dy * dy, 0) + exponent[..., None]
+    # Not compared with α itself: used once, α is one operation with what follows.
+    return jnp.where(exponent >= MIN_EXPONENT, jnp.minimum(jnp.exp2(exponent), MAX_ALPHA), 0)
 
 
 def load_chunk(table: Float[Array, "n 6+k"], bins: Bins, work: Work, index: Int[Array, ""], columns: int) -> Chunk:
@@ -112,17 +116,18 @@ def load_chunk(table: Float[Array, "n 6+k"], bins: Bins, work: Work, index: Int[
 
     The barriers keep XLA from repeating the gather and the exponential in everything that uses them.
     """
-    place = index * CHUNK + lax.iota(jnp.int32, CHUNK)[None]
-    listed = place < work.lengths[:, None]
-    last = bins.gaussians.shape[0] - 1
-    gaussian = bins.gaussians[jnp.minimum(work.starts[:, None] + place, last)]
+    number = index * CHUNK + lax.iota(jnp.int32, CHUNK)[None]
+    listed = number < work.lengths[:, None]
+    capacity = bins.gaussians.shape[0]
+    place = jnp.where(listed, work.starts[:, None] + number, capacity)
+    gaussian = lax.optimization_barrier(bins.gaussians.at[place].get(mode="clip"))
     rows = lax.optimization_barrier(table[gaussian])
     x = rows[..., 0] - (work.tiles % columns * TILE + TILE // 2).astype(jnp.float32)[:, None]
     y = rows[..., 1] - (work.tiles // columns * TILE + TILE // 2).astype(jnp.float32)[:, None]
     exponent = jnp.where(listed, rows[..., 5], -jnp.inf)
     x, y, exponent = lax.optimization_barrier((x, y, exponent))
     alpha = lax.optimization_barrier(evaluate_alpha(x, y, rows[..., 2:5], exponent))
-    return Chunk(jnp.where(listed, gaussian, table.shape[0]), x, y, rows[..., 6:], alpha)
+    return Chunk(place, x, y, rows[..., 6:], alpha)
 
 
 def step(T: Float[Array, "t p"], alpha: Float[Array, "t p"]) -> tuple[Float[Array, "t p"], Float[Array, "t p"]]:

@@ -50,9 +50,9 @@ def backward(
     lengths: Any,
     gaussians: Any,
     table: Any,
+    slots: Any,
     pixels: Any,
-    nobody: Any,
-    owners: Any,
+    untouched: Any,
     rows: Any,
 ) -> None:
     """Partial gradients of one tile: one row for each Gaussian of its list that was reached.
@@ -66,12 +66,12 @@ def backward(
       lengths: see there.
       gaussians: see there.
       table: see there.
+      slots: reference to [capacity], see `Bins`: the row of each place in the lists.
       pixels: reference to [tiles, 1 + k, pixels]: A · ∂L/∂A + T_final ∂L/∂T_final, ∂L/∂A.
-      nobody: `owners` as it was before, all n.
-      owners: reference to [capacity]: the Gaussian of each row that was written.
+      untouched: `rows` as it was before, all zero.
       rows: reference to [capacity, 6 + k]: Σ slope · (dx, dy, dx², dx dy, dy², 1), Σ α T ∂L/∂A.
     """
-    del nobody
+    del untouched
     lists = Lists(starts, lengths, gaussians, table)
     tile, number = this_tile(lists, columns), pl.program_id(0)
     pixel = lax.iota(jnp.int32, PIXELS)
@@ -92,13 +92,16 @@ def backward(
             left = jnp.where(row == at, slope[None], jnp.where(row == at + HALF, weight[None], left))
         sums = used_half(jnp.dot(left, right, precision=precision))
 
-        slot = place + lax.iota(jnp.int32, group)
-        owner = lists.gaussians[jnp.minimum(slot, tile.end - 1)]
-        store(owners.at[slot], owner, mask=slot < tile.end)
+        listed = place + lax.iota(jnp.int32, group)
+        within = jnp.minimum(listed, tile.end - 1)
+        owner = lists.gaussians[within]
+        # What is behind the end gets rows of its own beyond the last one: interpreted, a masked write puts back what
+        # was there, which must not be the row of another.
+        slot = jnp.where(listed < tile.end, slots[within], rows.shape[0] + lax.iota(jnp.int32, group))
         x, y = (table[owner, jnp.full(group, k, jnp.int32)] for k in (0, 1))
         sums = about_mean(sums, x - tile.center_x, y - tile.center_y)
-        slots = jnp.broadcast_to(slot[:, None], (group, width))
-        store(rows.at[slots, column], sums, mask=(slots < tile.end) & (column < MOMENTS + lists.channels))
+        to, known = (jnp.broadcast_to(a[:, None], (group, width)) for a in (slot, listed < tile.end))
+        store(rows.at[to, column], sums, mask=known & (column < MOMENTS + lists.channels))
         return place + group, T, behind
 
     start = (tile.begin, jnp.ones(PIXELS, jnp.float32), behind)
@@ -154,35 +157,37 @@ def about_mean(sums: Float[Array, "g w"], x: Float[Array, " g"], y: Float[Array,
     return sums
 
 
-def sum_rows(block: int, unroll: int, load: Callable[..., Array], edges: Any, order: Any, rows: Any, out: Any) -> None:
+def sum_rows(
+    block: int, unroll: int, load: Callable[..., Array], begins: Any, counts: Any, rows: Any, out: Any
+) -> None:
     """Sum the rows of `block` Gaussians, one after the other per Gaussian, `unroll` at a time.
 
     Args:
       block: Gaussians per program, a power of two.
       unroll: rows of each of them per pass of the loop, a power of two.
       load: masked read.
-      edges: reference to [n + 1]: where the rows of each Gaussian begin in `order`.
-      order: reference to [capacity]: rows by Gaussian.
+      begins: reference to [n]: the first row of each Gaussian.
+      counts: reference to [n]: how many it has.
       rows: reference to [capacity, 6 + k].
       out: reference to [⌈n / block⌉ · block, width]; columns behind the last one become 0.
     """
-    n, width, used = edges.shape[0] - 1, out.shape[1], rows.shape[1]
+    n, width, used = begins.shape[0], out.shape[1], rows.shape[1]
     gaussian = pl.program_id(0) * block + lax.iota(jnp.int32, block)
-    begin, end = (edges[jnp.minimum(i, n)] for i in (gaussian, gaussian + 1))
+    known = jnp.minimum(gaussian, n - 1)
+    begin = begins[known]
+    count = jnp.where(gaussian < n, counts[known], 0)
     shape = (block, unroll, width)
     column = lax.broadcasted_iota(jnp.int32, shape, 2)
 
     def advance(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         done, sums = carry
-        slot = (begin + done)[:, None] + lax.broadcasted_iota(jnp.int32, (block, unroll), 1)
-        listed = slot < end[:, None]
-        row = load(order.at[slot], mask=listed, other=0)
-        mask = jnp.broadcast_to(listed[:, :, None], shape) & (column < used)
-        values = load(rows.at[jnp.broadcast_to(row[:, :, None], shape), column], mask=mask, other=0.0)
-        return done + unroll, sums + jnp.sum(values, 1)
+        number = done + lax.broadcasted_iota(jnp.int32, (block, unroll), 1)
+        row = jnp.broadcast_to((begin[:, None] + number)[:, :, None], shape)
+        mask = jnp.broadcast_to((number < count[:, None])[:, :, None], shape) & (column < used)
+        return done + unroll, sums + jnp.sum(load(rows.at[row, column], mask=mask, other=0.0), 1)
 
     start = (jnp.int32(0), jnp.zeros((block, width), jnp.float32))
-    longest = jnp.max(end - begin)
+    longest = jnp.max(count)
     _, sums = lax.while_loop(lambda carry: carry[0] < longest, advance, start)
     at = jnp.broadcast_to(gaussian[:, None], (block, width))
     out[at, lax.broadcasted_iota(jnp.int32, (block, width), 1)] = sums

@@ -17,7 +17,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int
 
 from ..binning.op import Bins, bin_gaussians
-from ..segments import sum_rows
+from ..segments import add_rows, sum_runs
 from .tiles import (
     CHUNK,
     MAX_ALPHA,
@@ -52,13 +52,25 @@ class Residuals(NamedTuple):
     transmittance: Float[Array, "h w"]
 
 
+class ChunkGradients(NamedTuple):
+    """What one chunk of Gaussians does to the loss, per pixel."""
+
+    behind: Float[Array, "t p"]
+    """See `_chunk_gradients`."""
+    slopes: Float[Array, "t g p"]
+    """∂L/∂log α."""
+    weights: Float[Array, "t g p"]
+    """α T."""
+
+
 class Partials(NamedTuple):
     """Sums over the pixels of a tile, one row of `CHUNK` Gaussians after the other in the order of processing."""
 
     end: Int[Array, ""]
-    """Rows in use."""
-    gaussians: Int[Array, "r g"]
-    sums: Float[Array, "r g 6+k"]
+    """Chunks in use."""
+    places: Int[Array, " r"]
+    """In the lists; their capacity where there is nothing."""
+    sums: Float[Array, "r 6+k"]
 
 
 def blend(
@@ -71,9 +83,10 @@ def blend(
     width: int,
     height: int,
     capacity: int,
+    deterministic: bool,
 ) -> tuple[Float[Array, "h w k"], Float[Array, "h w"], Int[Array, ""]]:
     """Σ f α T, T_final and the number of intersections; see `reference.blend_image`."""
-    return _blend(Image(width, height, capacity), means2d, conics, features, opacities, depths)
+    return _blend(Image(width, height, capacity, deterministic), means2d, conics, features, opacities, depths)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -143,7 +156,7 @@ def _backward(
 ) -> tuple[Float[Array, "n 2"], Float[Array, "n 3"], Float[Array, "n k"], Float[Array, " n"]]:
     """Gradients of means, conics, features and opacities."""
     r = residuals
-    n, channels = r.features.shape
+    channels = r.features.shape[1]
     columns, rows = image.grid
     table = gaussian_table(r.means2d, r.conics, r.features, r.opacities)
     final = (r.blended * grad_blended).sum(-1) + r.transmittance * grad_transmittance
@@ -153,49 +166,57 @@ def _backward(
         final, *grads = (a.at[work.tiles].get(mode="clip") for a in pixels)
         grad = lax.optimization_barrier(jnp.stack(grads, 1))
 
-        def blend_chunk(index: Array, T: Array, state: tuple[Array, Partials]) -> tuple[Array, tuple[Array, Partials]]:
-            behind, partials = state
+        def blend_chunk(
+            index: Array, T: Array, state: tuple[ChunkGradients, Partials]
+        ) -> tuple[Array, tuple[ChunkGradients, Partials]]:
+            gradients, partials = state
             chunk = load_chunk(table, r.bins, work, index, columns)
-            T, behind, slopes, weights = _chunk_gradients(T, behind, chunk, grad)
-            colors = jnp.einsum("tgp,tkp->tgk", weights, grad, precision=HIGHEST)
+            T, gradients = _chunk_gradients(T, gradients, chunk, grad)
+            colors = jnp.einsum("tgp,tkp->tgk", gradients.weights, grad, precision=HIGHEST)
             listed = (work.lengths > index * CHUNK).sum(dtype=jnp.int32)
-            return T, (behind, _append(partials, listed, chunk.gaussian, _moments(slopes, chunk), colors))
+            moments = _moments(gradients.slopes, chunk)
+            return T, (gradients, _append(partials, listed, chunk.place, moments, colors))
 
-        _, (_, partials) = walk(work, blend_chunk, (final, partials))
+        unset = lax.empty((work.tiles.shape[0], CHUNK, PIXELS), jnp.float32)
+        _, (_, partials) = walk(work, blend_chunk, (ChunkGradients(final, unset, unset), partials))
         return partials, None
 
     work = in_batches(r.bins)
-    # A list of m has ⌈m / CHUNK⌉ rows; a whole batch of rows is written from the first unused one on.
-    size = image.capacity // CHUNK + columns * rows + work.tiles.shape[-1]
-    unused = jnp.full((size, CHUNK), n, jnp.int32)
-    empty = Partials(jnp.int32(0), unused, jnp.zeros((size, CHUNK, 6 + channels), jnp.float32))
-    partials, _ = lax.scan(batch, empty, work)
-    sums = sum_rows(partials.sums.reshape(-1, 6 + channels), partials.gaussians.reshape(-1), n)
+    # A list of m has ⌈m / CHUNK⌉ chunks; those of a whole batch are written from the first unused one on.
+    size = (image.capacity // CHUNK + columns * rows + work.tiles.shape[-1]) * CHUNK
+    unset = Partials(
+        jnp.int32(0), jnp.full(size, image.capacity, jnp.int32), lax.empty((size, 6 + channels), jnp.float32)
+    )
+    partials, _ = lax.scan(batch, unset, work)
+    sums = _sum_by_gaussian(partials, r.bins, image.deterministic)
     return parameter_gradients(r, sums)
 
 
 def _chunk_gradients(
-    T: Float[Array, "t p"], behind: Float[Array, "t p"], chunk: Chunk, grad: Float[Array, "t k p"]
-) -> tuple[Float[Array, "t p"], Float[Array, "t p"], Float[Array, "t g p"], Float[Array, "t g p"]]:
-    """Walk one chunk: T and `behind` after it, ∂L/∂log α and the weight α T of each Gaussian at each pixel.
+    T: Float[Array, "t p"], gradients: ChunkGradients, chunk: Chunk, grad: Float[Array, "t k p"]
+) -> tuple[Float[Array, "t p"], ChunkGradients]:
+    """Walk one chunk: from T and `behind` before it to T and all of `ChunkGradients` after it.
 
     With w = α T and γ_i = f_i · ∂L/∂A (A the blended features):
 
-        ∂L/∂α_i = T_i γ_i - behind_i / (1 - α_i),   behind_i = Σ_{j>i} w_j γ_j + T_final ∂L/∂T_final
+        ∂L/∂log α_i = w_i γ_i - behind_i α_i / (1 - α_i),   behind_i = Σ_{j>i} w_j γ_j + T_final ∂L/∂T_final
 
     Before the first Gaussian `behind` is A · ∂L/∂A + T_final ∂L/∂T_final. Beyond the cap of α nothing flows.
     """
-    weights, slopes = [], []
-    for g in range(CHUNK):
-        alpha = chunk.alpha[:, g]
-        after, weight = step(T, alpha)
-        gain = sum(grad[:, k] * chunk.features[:, g, k : k + 1] for k in range(grad.shape[1]))
-        behind = behind - weight * gain
-        slope = jnp.where((after >= MIN_TRANSMITTANCE) & (alpha < MAX_ALPHA), alpha * (T * gain - behind / (1 - alpha)), 0)
-        T, behind, weight, slope = lax.optimization_barrier((after, behind, weight, slope))
-        weights.append(weight)
-        slopes.append(slope)
-    return T, behind, *lax.optimization_barrier((jnp.stack(slopes, 1), jnp.stack(weights, 1)))
+    gains = jnp.einsum("tgk,tkp->tgp", chunk.features, grad, precision=HIGHEST)
+
+    # A loop, because XLA would compute all steps up to the last one anew for each row of an unrolled result.
+    def advance(g: Array, carry: tuple[Array, ChunkGradients]) -> tuple[Array, ChunkGradients]:
+        T, (behind, slopes, weights) = carry
+        alpha, gain = (lax.dynamic_index_in_dim(x, g, 1, keepdims=False) for x in (chunk.alpha, gains))
+        T, weight = step(T, alpha)
+        seen = weight * gain
+        behind = behind - seen
+        slope = jnp.where((weight > 0) & (alpha < MAX_ALPHA), seen - behind * (alpha / (1 - alpha)), 0)
+        update = lax.dynamic_update_index_in_dim
+        return T, ChunkGradients(behind, update(slopes, slope, g, 1), update(weights, weight, g, 1))
+
+    return lax.fori_loop(0, CHUNK, advance, (T, gradients))
 
 
 def _moments(slopes: Float[Array, "t g p"], chunk: Chunk) -> Float[Array, "t g 6"]:
@@ -222,17 +243,33 @@ def _moments(slopes: Float[Array, "t g p"], chunk: Chunk) -> Float[Array, "t g 6
 def _append(
     partials: Partials,
     listed: Int[Array, ""],
-    gaussians: Int[Array, "t g"],
+    places: Int[Array, "t g"],
     moments: Float[Array, "t g 6"],
     colors: Float[Array, "t g k"],
 ) -> Partials:
     """Store a chunk. Only the first `listed` tiles still have Gaussians; the next chunk overwrites the others."""
-    at = partials.end
+    at = partials.end * CHUNK
+    sums = jnp.concatenate([moments, colors], -1).reshape(places.size, partials.sums.shape[1])
     return Partials(
-        at + listed,
-        lax.dynamic_update_slice(partials.gaussians, gaussians, (at, 0)),
-        lax.dynamic_update_slice(partials.sums, jnp.concatenate([moments, colors], -1), (at, 0, 0)),
+        partials.end + listed,
+        lax.dynamic_update_slice(partials.places, places.reshape(places.size), (at,)),
+        lax.dynamic_update_slice(partials.sums, sums, (at, 0)),
     )
+
+
+def _sum_by_gaussian(partials: Partials, bins: Bins, deterministic: bool) -> Float[Array, "n 6+k"]:
+    """Add up the rows of each Gaussian: on a CPU one after the other, elsewhere as runs of slots or with atomics."""
+    n, capacity = bins.begins.shape[0], bins.slots.shape[0]
+
+    def add(partials: Partials) -> Float[Array, "n 6+k"]:
+        return add_rows(partials.sums, bins.gaussians.at[partials.places].get(mode="fill", fill_value=n), n)
+
+    def sum_slots(partials: Partials) -> Float[Array, "n 6+k"]:
+        slots = bins.slots.at[partials.places].get(mode="fill", fill_value=capacity)
+        rows = jnp.zeros((capacity, partials.sums.shape[1]), jnp.float32).at[slots].set(partials.sums, mode="drop")
+        return sum_runs(rows, bins.begins, bins.counts)
+
+    return lax.platform_dependent(partials, cpu=add, default=sum_slots if deterministic else add)
 
 
 def parameter_gradients(

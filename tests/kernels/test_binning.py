@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 from mom3d_jax.kernels.binning import bin_gaussians as traced_bin_gaussians
-from mom3d_jax.kernels.binning import bucket, count
-from mom3d_jax.kernels.binning.op import depth_order, sort_packed, sort_pairs, total
+from mom3d_jax.kernels.binning import bucket, count, sorting
+from mom3d_jax.kernels.binning.op import total
 from mom3d_jax.kernels.binning.reference import needed_gaussians
 
 bin_gaussians = jax.jit(traced_bin_gaussians, static_argnames=("width", "height", "tile", "capacity"))
@@ -52,6 +52,15 @@ def test_lists_are_complete_tight_and_ordered(width, height, tile, scale, scene)
         assert have == sorted(have, key=lambda i: (gaussians[3][i], i))
         assert len(have) == len(set(have))
     assert bins.intersections == bins.lengths.sum() == len(pairs) == count(*gaussians[:3], **size)
+    # Counted by Gaussian instead, each intersection has a slot of its own, in the order of the tiles.
+    assert bins.counts.sum() == bins.intersections
+    slots = np.split(np.asarray(bins.slots)[: len(pairs)], np.cumsum(bins.lengths)[:-1])
+    by_gaussian = {i: [] for i in range(len(bins.counts))}
+    for have, numbers in zip(listed, slots, strict=True):
+        for i, slot in zip(have, numbers, strict=True):
+            by_gaussian[i].append(int(slot))
+    for i, numbers in by_gaussian.items():
+        assert numbers == list(range(int(bins.begins[i]), int(bins.begins[i] + bins.counts[i])))
 
 
 def test_capacity_exactly_met_and_exceeded_by_one(scene):
@@ -76,36 +85,34 @@ def test_everything_on_one_tile():
     np.testing.assert_array_equal(bins.lengths, [n] + [0] * 63)
 
 
-@pytest.mark.parametrize("n", [65534, 65536])
-def test_order_on_either_side_of_the_32_bit_limit(n):
-    """65536 tiles and room for one more: 65534 Gaussians are the most whose keys fit into one number."""
-    rng = np.random.default_rng(0)
-    means, conics = rng.uniform(0, 2048, (n, 2)).astype(np.float32), np.tile(np.float32([[1, 0, 1]]), (n, 1))
-    means[::3] = 2044.0  # on the last tile, whose keys are the largest
-    depths, opacities = rng.uniform(1, 2, n).astype(np.float32), np.zeros(n, np.float32)
-    opacities[rng.choice(n, 3000, replace=False)] = 1
-    opacities[-1] = 1
-    run = jax.jit(functools.partial(traced_bin_gaussians, width=2048, height=2048, capacity=60_000))
-    assert ("num_keys=2" in str(jax.make_jaxpr(run)(means, conics, opacities, depths))) == (n == 65536)
-    bins = run(means, conics, opacities, depths)
-    assert 3000 < bins.intersections <= 60_000
-    for tile in (256 * 256 - 1, 256 * 128 + 77, 5):
-        start, length = int(bins.starts[tile]), int(bins.lengths[tile])
-        listed = np.asarray(bins.gaussians[start : start + length])
-        np.testing.assert_array_equal(listed, listed[np.argsort(depths[listed], kind="stable")])
-    last = np.asarray(bins.gaussians[int(bins.starts[-1]) : int(bins.intersections)])
-    assert set(np.flatnonzero((opacities > 0) & (means == 2044).all(1))) <= set(last.tolist())
-    assert int(bins.lengths.sum()) == bins.intersections
+@pytest.mark.parametrize(("tiles", "slots"), [(1, 1), (50, 4000), (7, 300)])
+@pytest.mark.parametrize("sort", [sorting.lists_from_pairs, sorting.lists_from_runs, sorting.lists_by_tile])
+def test_lists_by_tile(sort, tiles, slots):
+    """Empty slots, empty tiles, and runs that do not divide the slots."""
+    numbers = np.random.default_rng(1).integers(0, tiles + 1, slots).astype(np.int32)
+    numbers[numbers == 3] = 4 if tiles > 4 else 0
+    starts, lengths, listed = jax.jit(sort, static_argnums=1)(numbers, tiles)
+    order = np.argsort(numbers, kind="stable")
+    used = (numbers < tiles).sum()
+    np.testing.assert_array_equal(starts, np.searchsorted(numbers[order], np.arange(tiles)))
+    np.testing.assert_array_equal(lengths, np.bincount(numbers, minlength=tiles + 1)[:-1])
+    np.testing.assert_array_equal(listed, np.where(np.arange(slots) < used, order, 0))
 
 
-def test_both_sorts_agree():
-    rng = np.random.default_rng(1)
-    tiles, ranks = rng.integers(0, 50, 4000).astype(np.uint32), rng.permutation(4000).astype(np.uint32)
-    packed, pairs = (sort(tiles, ranks, 50, 4000) for sort in (sort_packed, sort_pairs))
-    order = np.lexsort((ranks, tiles))
-    for edges, in_order in (packed, pairs):
-        np.testing.assert_array_equal(edges, np.searchsorted(tiles[order], np.arange(51)))
-        np.testing.assert_array_equal(in_order, ranks[order])
+@pytest.mark.parametrize("tiles", [2**16 - 1, 2**16])
+def test_lists_on_either_side_of_the_32_bit_limit(tiles):
+    """With 2¹⁶ slots per run: tile and place fill 32 bits, and need one more."""
+    slots = sorting.RUNS * 2**16
+    numbers = np.random.default_rng(2).integers(0, tiles + 1, slots).astype(np.int32)
+    numbers[::7] = tiles - 1  # the largest keys of all
+    run = functools.partial(sorting.lists_from_runs, count=tiles)
+    sorts = str(jax.make_jaxpr(run)(numbers)).count(" sort[")
+    assert sorts == sorting.RUNS * (1 if tiles < 2**16 else 2)
+    starts, lengths, listed = jax.jit(run)(numbers)
+    used = (numbers < tiles).sum()
+    np.testing.assert_array_equal(listed[:used], np.argsort(numbers, kind="stable")[:used])
+    np.testing.assert_array_equal(lengths, np.bincount(numbers, minlength=tiles + 1)[:-1])
+    np.testing.assert_array_equal(starts, np.cumsum(lengths) - lengths)
 
 
 def test_counts_saturate_instead_of_wrapping_around():
@@ -114,11 +121,15 @@ def test_counts_saturate_instead_of_wrapping_around():
     assert total(counts[:60_000]) == 60_000 * 32_400
 
 
-def test_depth_order_is_stable():
-    depths = np.random.default_rng(0).integers(1, 50, 1000).astype(np.float32) / 7
-    order, rank = depth_order(depths)
-    np.testing.assert_array_equal(order, np.argsort(depths, kind="stable"))
-    np.testing.assert_array_equal(np.asarray(order)[np.asarray(rank)], np.arange(1000))
+@pytest.mark.parametrize("sort", [sorting.depth_order_packed, sorting.depth_order_pairs, sorting.depth_order])
+@pytest.mark.parametrize("spread", [0, 7, 1e-30])
+def test_depth_order(sort, spread):
+    """Ties by index; of equal depths, of depths a few bits apart, and of depths over the whole range of floats."""
+    rng = np.random.default_rng(0)
+    depths = np.float32(2) + spread * rng.integers(1, 50, 1000).astype(np.float32)
+    if spread == 1e-30:
+        depths = np.exp(rng.uniform(-80, 80, 1000)).astype(np.float32)
+    np.testing.assert_array_equal(jax.jit(sort)(depths), np.argsort(depths, kind="stable"))
 
 
 def test_bucket_is_the_next_of_four_steps_per_octave():
