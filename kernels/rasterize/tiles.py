@@ -18,7 +18,7 @@ from ..binning.op import TILE, Bins, tile_grid
 from .reference import MAX_ALPHA, MIN_TRANSMITTANCE
 
 PIXELS = TILE * TILE
-BATCH = 512
+BATCH = 256
 CHUNK = 16
 LOG2E = 1 / math.log(2)
 MIN_EXPONENT = math.log2(MIN_ALPHA)

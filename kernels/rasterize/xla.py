@@ -131,8 +131,9 @@ def _forward(
             chunk = load_chunk(table, bins, work, index, columns)
             for g in range(CHUNK):
                 T, weight = step(T, chunk.alpha[:, g])
-                factors = (1.0, *(chunk.features[:, g, k : k + 1] for k in range(features.shape[1])))
-                sums = tuple(s + weight * f for s, f in zip(sums, factors, strict=True))
+                covered, *blended = sums
+                blended = [s + weight * chunk.features[:, g, k : k + 1] for k, s in enumerate(blended)]
+                sums = (covered + weight, *blended)
             return T, sums
 
         empty = jnp.zeros((work.tiles.shape[0], PIXELS), jnp.float32)
@@ -216,7 +217,7 @@ def _chunk_gradients(
         update = lax.dynamic_update_index_in_dim
         return T, ChunkGradients(behind, update(slopes, slope, g, 1), update(weights, weight, g, 1))
 
-    return lax.fori_loop(0, CHUNK, advance, (T, gradients))
+    return lax.fori_loop(0, CHUNK, advance, (T, gradients), unroll=2)
 
 
 def _moments(slopes: Float[Array, "t g p"], chunk: Chunk) -> Float[Array, "t g 6"]:

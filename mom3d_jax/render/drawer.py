@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from mom3d_jax.kernels.rasterize import Rasterized, bucket
-from mom3d_jax.render.views import over_views, render_view
+from mom3d_jax.render.views import check_cameras, over_views, render_view
 from mom3d_jax.types import Cameras, Gaussians
 
 
@@ -20,7 +20,7 @@ def _draw(gaussians: Gaussians, cameras: Cameras, mesh: Mesh, capacity: int, bac
 
 
 class Drawer:
-    """Draws batches of as many views as the mesh has devices.
+    """Draws batches of as many views as the mesh has devices, each of Gaussians of its own (`rasterize_views` shares).
 
     One program is compiled per number of Gaussians and image size, whatever is drawn with it. A view that needs more
     capacity is drawn again with more, which stays.
@@ -31,7 +31,12 @@ class Drawer:
         self._mesh, self._capacity, self._backend = mesh, capacity, backend
 
     def __call__(self, gaussians: Gaussians, cameras: Cameras) -> Rasterized:
-        """Draw a batch: leading axis `batch` on both arguments and on the result."""
+        """Draw a batch: leading axis `batch` on both arguments and on the result.
+
+        Raises:
+          ValueError: a camera that `views.check_cameras` refuses.
+        """
+        check_cameras("Drawer", cameras, leading=1)
         while True:
             views = _draw(gaussians, cameras, mesh=self._mesh, capacity=self._capacity, backend=self._backend)
             needed = int(jnp.max(views.used.intersections))

@@ -204,4 +204,4 @@ def _train(
 
 def _capacity(start: Gaussians, views: Views) -> int:
     """Room for the fullest generation view with a quarter to grow."""
-    return bucket(int(1.25 * int(jax.jit(needed_capacity)(start, views.cameras))))
+    return bucket(int(1.25 * int(needed_capacity(start, views.cameras))))
