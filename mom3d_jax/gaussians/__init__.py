@@ -3,12 +3,10 @@
 from mom3d_jax.gaussians.creation import EXTENTS, UNITS, from_points
 from mom3d_jax.gaussians.parameters import (
     concatenate,
-    covariances,
     fade,
     movable_rows,
     opacities,
     rest_rows,
-    rotation_matrices,
     scales,
 )
 
@@ -16,12 +14,10 @@ __all__ = [
     "EXTENTS",
     "UNITS",
     "concatenate",
-    "covariances",
     "fade",
     "from_points",
     "movable_rows",
     "opacities",
     "rest_rows",
-    "rotation_matrices",
     "scales",
 ]

@@ -22,14 +22,6 @@ def opacities(gaussians: Gaussians) -> Float[jax.Array, " n"]:
     return jnp.where(gaussians.alive, jax.nn.sigmoid(gaussians.opacity_logits), 0.0)
 
 
-def rotation_matrices(quaternions: Float[Array, "*n 4"]) -> Float[jax.Array, "*n 3 3"]:
-    """Rotation matrices of (w, x, y, z) quaternions, normalised here; a zero quaternion gives a zero gradient."""
-    q = jnp.asarray(quaternions)
-    q = q * jax.lax.rsqrt(jnp.maximum(jnp.sum(q * q, axis=-1, keepdims=True), 1e-20))
-    rows = rotation_entries(q[..., 0], q[..., 1], q[..., 2], q[..., 3])
-    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-
-
 def rotation_entries(
     w: Float[jax.Array, "*n"], x: Float[jax.Array, "*n"], y: Float[jax.Array, "*n"], z: Float[jax.Array, "*n"]
 ) -> list[list[Float[jax.Array, "*n"]]]:
@@ -39,12 +31,6 @@ def rotation_entries(
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
-
-
-def covariances(gaussians: Gaussians) -> Float[jax.Array, "n 3 3"]:
-    """Σ = R S² Rᵀ in world units²."""
-    half = rotation_matrices(gaussians.quaternions) * scales(gaussians)[:, None, :]
-    return jnp.einsum("nij,nkj->nik", half, half, precision=jax.lax.Precision.HIGHEST)
 
 
 def fade(gaussians: Gaussians, factor: Float[Array, ""]) -> Gaussians:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float, Int
 
 from mom3d_jax.cameras import positions
-from mom3d_jax.gaussians import covariances, opacities
+from mom3d_jax.gaussians import opacities, scales
 from mom3d_jax.kernels.rasterize import Rasterized, bucket, count_intersections, rasterize
 from mom3d_jax.render.projection import Projected, project_gaussians
 from mom3d_jax.render.spherical_harmonics import sh_colors
@@ -179,7 +179,7 @@ def _needed_capacity(gaussians: Gaussians, cameras: Cameras) -> Int[Array, ""]:
 
 
 def _project(gaussians: Gaussians, camera: Cameras) -> Projected:
-    return project_gaussians(gaussians.means, covariances(gaussians), camera)
+    return project_gaussians(gaussians.means, scales(gaussians), gaussians.quaternions, camera)
 
 
 def check_cameras(op: str, cameras: Cameras, *, leading: int) -> None:

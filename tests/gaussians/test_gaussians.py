@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from mom3d_jax import cameras, gaussians
 from mom3d_jax.types import PointCloud
@@ -35,19 +34,6 @@ def test_creation_puts_movable_points_first_and_pads_with_dead_rows():
     colours = 0.5 + 0.28209479177387814 * made.sh[:, 0]
     np.testing.assert_allclose(colours[: len(moving)], source.colors[moving], atol=1e-6)
     assert float(gaussians.opacities(made)[~np.asarray(made.alive)].max()) == 0
-
-
-def test_covariances_match_scipy():
-    rng = np.random.default_rng(1)
-    made, _ = gaussians.from_points(cloud(64), cameras.input_camera(64, 48))
-    n = len(made.alive)
-    q = rng.normal(size=(n, 4)).astype(np.float32)
-    made = dataclasses.replace(made, quaternions=q, log_scales=rng.normal(size=(n, 3)).astype(np.float32))
-    R = Rotation.from_quat(q[:, [1, 2, 3, 0]]).as_matrix()
-    S2 = np.exp(2 * made.log_scales.astype(np.float64))
-    np.testing.assert_allclose(
-        gaussians.covariances(made), np.einsum("nij,nj,nkj->nik", R, S2, R), rtol=2e-4, atol=1e-5
-    )
 
 
 def test_rows_concatenate_back():

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mom3d_jax.cameras import input_camera, relative_to, select
-from mom3d_jax.render.projection import DILATION, GUARD, NEAR, project_ellipsoids
+from mom3d_jax.render.projection import DILATION, GUARD, NEAR, project_gaussians
 from mom3d_jax.types import Cameras
 
 INPUTS = ("means", "scales", "quaternions")
@@ -55,7 +55,7 @@ def by_matrices(camera: Cameras, means, scales, quaternions) -> tuple[np.ndarray
 
 
 def test_values(camera: Cameras, ellipsoids: dict[str, np.ndarray]) -> None:
-    projected = jax.jit(project_ellipsoids)(**ellipsoids, camera=camera)
+    projected = jax.jit(project_gaussians)(**ellipsoids, camera=camera)
     for ours, truth in zip(projected, by_matrices(camera, **ellipsoids), strict=True):
         np.testing.assert_allclose(ours, truth, rtol=1e-4, atol=1e-5)
     assert (projected.depths > 0).sum() == 18
@@ -72,7 +72,7 @@ def test_gradients(camera: Cameras, ellipsoids: dict[str, np.ndarray], name: str
         return sum((w * y).reshape(24, -1).sum(1) for w, y in zip(weights, outputs, strict=True))
 
     def total(x: jax.Array) -> jax.Array:
-        outputs = project_ellipsoids(**{**ellipsoids, name: x}, camera=camera)
+        outputs = project_gaussians(**{**ellipsoids, name: x}, camera=camera)
         return sum(jnp.sum(w * y) for w, y in zip(weights, outputs, strict=True))
 
     x = ellipsoids[name].astype(np.float64)
@@ -88,7 +88,7 @@ def test_no_rotation_of_a_zero_quaternion(camera: Cameras, ellipsoids: dict[str,
     zero, identity = np.zeros((24, 4), np.float32), np.tile(np.float32([1, 0, 0, 0]), (24, 1))
 
     def conics(quaternions: jax.Array) -> jax.Array:
-        return project_ellipsoids(ellipsoids["means"], ellipsoids["scales"], quaternions, camera).conics
+        return project_gaussians(ellipsoids["means"], ellipsoids["scales"], quaternions, camera).conics
 
     np.testing.assert_array_equal(conics(zero), conics(identity))
     np.testing.assert_array_equal(jax.jit(jax.grad(lambda q: conics(q).sum()))(zero), 0)
@@ -99,7 +99,7 @@ def test_over_cameras(camera: Cameras, ellipsoids: dict[str, np.ndarray]) -> Non
     pair = jax.tree.map(lambda a, b: jnp.stack([jnp.asarray(a), jnp.asarray(b)]), camera, input_camera(40, 30))
 
     def total(quaternions: jax.Array, camera: Cameras) -> jax.Array:
-        return project_ellipsoids(ellipsoids["means"], ellipsoids["scales"], quaternions, camera).conics.sum()
+        return project_gaussians(ellipsoids["means"], ellipsoids["scales"], quaternions, camera).conics.sum()
 
     def looped(quaternions: jax.Array) -> jax.Array:
         return jax.lax.map(lambda camera: total(quaternions, camera), pair).sum()
