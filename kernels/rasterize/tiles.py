@@ -69,8 +69,7 @@ def gaussian_table(
 ) -> Float[Array, "n 6+k"]:
     """One row per Gaussian: mean, (A, B, C) and o such that α = 2^(A dx² + B dx dy + C dy² + o), features."""
     scale = jnp.array([[-0.5 * LOG2E, -LOG2E, -0.5 * LOG2E]], jnp.float32)
-    rows = jnp.concatenate([means2d, conics * scale, jnp.log2(opacities)[:, None], features], -1)
-    return lax.optimization_barrier(rows)
+    return jnp.concatenate([means2d, conics * scale, jnp.log2(opacities)[:, None], features], -1)
 
 
 def to_tiles(pixels: Float[Array, "h w"], image: Image) -> Float[Array, "tiles p"]:
@@ -112,21 +111,16 @@ def evaluate_alpha(
 
 
 def load_chunk(table: Float[Array, "n 6+k"], bins: Bins, work: Work, index: Int[Array, ""], columns: int) -> Chunk:
-    """Gather chunk `index` of every tile and evaluate its α at all pixels.
-
-    The barriers keep XLA from repeating the gather and the exponential in everything that uses them.
-    """
+    """Gather chunk `index` of every tile and evaluate its α at all pixels."""
     number = index * CHUNK + lax.iota(jnp.int32, CHUNK)[None]
     listed = number < work.lengths[:, None]
     capacity = bins.gaussians.shape[0]
     place = jnp.where(listed, work.starts[:, None] + number, capacity)
-    gaussian = lax.optimization_barrier(bins.gaussians.at[place].get(mode="clip"))
-    rows = lax.optimization_barrier(table[gaussian])
+    rows = table[bins.gaussians.at[place].get(mode="clip")]
     x = rows[..., 0] - (work.tiles % columns * TILE + TILE // 2).astype(jnp.float32)[:, None]
     y = rows[..., 1] - (work.tiles // columns * TILE + TILE // 2).astype(jnp.float32)[:, None]
     exponent = jnp.where(listed, rows[..., 5], -jnp.inf)
-    x, y, exponent = lax.optimization_barrier((x, y, exponent))
-    alpha = lax.optimization_barrier(evaluate_alpha(x, y, rows[..., 2:5], exponent))
+    alpha = evaluate_alpha(x, y, rows[..., 2:5], exponent)
     return Chunk(place, x, y, rows[..., 6:], alpha)
 
 

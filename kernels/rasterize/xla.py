@@ -165,7 +165,7 @@ def _backward(
 
     def batch(partials: Partials, work: Work) -> tuple[Partials, None]:
         final, *grads = (a.at[work.tiles].get(mode="clip") for a in pixels)
-        grad = lax.optimization_barrier(jnp.stack(grads, 1))
+        grad = jnp.stack(grads, 1)
 
         def blend_chunk(
             index: Array, T: Array, state: tuple[ChunkGradients, Partials]
@@ -224,7 +224,7 @@ def _moments(slopes: Float[Array, "t g p"], chunk: Chunk) -> Float[Array, "t g 6
     """Σ slope · (dx, dy, dx², dx dy, dy², 1) over the pixels of each tile."""
     x, y = PIXEL_X, PIXEL_Y
     monomials = np.stack([x, y, x * x, x * y, y * y, np.ones_like(x)], -1)
-    m = lax.optimization_barrier(jnp.einsum("tgp,pm->tgm", slopes, monomials, precision=HIGHEST))
+    m = jnp.einsum("tgp,pm->tgm", slopes, monomials, precision=HIGHEST)
     # Move the origin from the tile's centre to the mean. No digits cancel: a mean far away makes all terms large.
     mx, my, mxx, mxy, myy, one = jnp.moveaxis(m, -1, 0)
     x, y = chunk.x, chunk.y
