@@ -90,23 +90,26 @@ def bin_gaussians(
       capacity: size of the list of intersections.
       tile: side of a tile in px.
     """
+    n = depths.shape[0]
     columns, rows = tile_grid(width, height, tile)
-    first, size = tile_rectangles(means2d, conics, opacities, width=width, height=height, tile=tile)
+    order = depth_order(depths)
+    rank = jnp.zeros_like(order).at[order].set(lax.iota(jnp.int32, n), unique_indices=True)
+    # From here on by rank in depth, so that the slots of a tile are in order. Scattered, because XLA would compute the
+    # rectangles anew in everything that gathers them.
+    rectangles = tile_rectangles(means2d, conics, opacities, width=width, height=height, tile=tile)
+    ordered = jnp.zeros((n, 4), jnp.int32).at[rank].set(jnp.concatenate(rectangles, -1), unique_indices=True)
+    first, size = ordered[:, :2], ordered[:, 2:]
     counts = size[:, 0] * size[:, 1]
     intersections = total(counts)
-    # From here on by rank in depth, so that the slots of a tile are in order.
-    order = depth_order(depths)
-    first, size, counts = first[order], size[order], counts[order]
     begins = lax.associative_scan(jnp.add, counts) - counts
 
     slot = lax.iota(jnp.int32, capacity)
     starts_here = jnp.zeros(capacity, jnp.int32).at[begins].add(1, mode="drop")
-    rank = lax.associative_scan(jnp.add, starts_here) - 1
+    owner = lax.associative_scan(jnp.add, starts_here) - 1
     # The slots of a Gaussian go through its rectangle row by row; each further row is `skip` tiles on.
     corner, skip = first[:, 1] * columns + first[:, 0] - begins, columns - size[:, 0]
-    row = lax.div(slot - begins[rank], jnp.maximum(size[rank, 0], 1))
-    tiles = jnp.where(slot < intersections, slot + corner[rank] + row * skip[rank], columns * rows)
+    row = lax.div(slot - begins[owner], jnp.maximum(size[owner, 0], 1))
+    tiles = jnp.where(slot < intersections, slot + corner[owner] + row * skip[owner], columns * rows)
     starts, lengths, slots = lists_by_tile(tiles, columns * rows)
-    gaussians = jnp.where(slot < intersections, order[rank[slots]], 0)
-    begins, counts = (jnp.zeros_like(x).at[order].set(x, unique_indices=True) for x in (begins, counts))
-    return Bins(gaussians, starts, lengths, slots, begins, counts, intersections)
+    gaussians = jnp.where(slot < intersections, order[owner[slots]], 0)
+    return Bins(gaussians, starts, lengths, slots, begins[rank], counts[rank], intersections)
