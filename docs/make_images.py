@@ -30,6 +30,7 @@ from mom3d_jax.cameras import INPUT_VIEW, path_cameras, relative_to, select
 from mom3d_jax.export import (
     Cell,
     change_picture,
+    colour_key,
     compose,
     depth_picture,
     flow_picture,
@@ -77,9 +78,7 @@ class Run:
     def load(self, stage: str) -> Any:
         """What a stage left behind."""
         (file,) = (self.workdir / "artifacts").glob(f"*_{stage}.npz")
-        with np.load(file, allow_pickle=False) as content:
-            key = json.loads(str(content["__layout__"]))["key"]
-        return artifacts.load(file, key)
+        return artifacts.load(file)
 
     def draw(self, cameras: Cameras, frames: Array, field: str) -> list[measure.Picture]:
         """The fitted scene under a field, from one camera per frame."""
@@ -134,18 +133,8 @@ def flow_sheet(run: Run) -> Picture:
         Cell(unknown_checkered(flow_picture(np.asarray(flows.flow)[v], longest), views.valid[v]), f"view {v}")
         for v in shown
     ]
-    key = colour_key(np.shape(flows.flow)[1:3], longest)
+    key = colour_key(*np.shape(flows.flow)[1:3], longest)
     return compose([("flow", [*cells, Cell(key, f"key: the rim is {longest:.2f} px per frame")])], SMALL, 4)
-
-
-def colour_key(size: tuple[int, ...], longest: float) -> Picture:
-    """A disc in which each place has the colour of the flow that points there from the middle."""
-    height, width = size
-    radius = 0.45 * min(height, width)
-    y, x = (np.indices((height, width)) + 0.5 - np.array([height / 2, width / 2])[:, None, None]) / radius
-    inside = (np.hypot(x, y) <= 1)[..., None]
-    flow = np.where(inside, longest * np.stack([x, y], -1), 0)
-    return np.where(inside, flow_picture(flow, longest), np.float32(0.11))
 
 
 def animation_sheet(run: Run) -> Picture:

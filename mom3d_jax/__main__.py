@@ -24,11 +24,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     command, rest = arguments[0], arguments[1:]
     if command == "synth":
         cli.guarded(lambda: _synth(rest))
+    elif command == "solve":
+        cli.guarded(lambda: _solve(rest))
     elif command in names:
         cli.parse([f"mom3d_jax {command}", *rest], usage=_usage(names))
         cli.guarded(lambda: _stage(command))
     else:
-        cli.fail(f"unknown command {command!r}; known: synth, {', '.join(names)}")
+        cli.fail(f"unknown command {command!r}; known: solve, synth, {', '.join(names)}")
 
 
 def _usage(names: list[str]) -> str:
@@ -42,6 +44,9 @@ def _usage(names: list[str]) -> str:
     for name, stage in zip(names, pipeline.STAGES, strict=True):
         lines.append(f"    {name:<14}{(stage.run.__doc__ or '').splitlines()[0]}")
     lines += [
+        "",
+        "python -m mom3d_jax solve --input PATH [--solver NAME,NAME] [--options K=V] [--workdir OUT] [--size WIDTH]",
+        "    solve 3D-MOM alone and compare solvers on it; PATH is a photo, a scene folder or the work folder of a run",
         "",
         "python -m mom3d_jax synth --out DIR [--scenes N] [--size WxH]",
         "    render procedural landscapes with exact depth, flow and motion",
@@ -58,6 +63,12 @@ def _stage(name: str) -> None:
     for made in json.loads(artifact.with_suffix(".json").read_text())["made"]:
         print(workdir / made)
     print(artifact)
+
+
+def _solve(rest: list[str]) -> None:
+    from mom3d_jax.laboratory import command
+
+    command.run(rest)
 
 
 def _synth(rest: list[str]) -> None:

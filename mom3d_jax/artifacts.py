@@ -73,15 +73,19 @@ def exists(path: Path, key: str) -> bool:
         return False
 
 
-def load(path: Path, key: str) -> Any:
+def load(path: Path, key: str | None = None) -> Any:
     """Read what `save` wrote.
+
+    Args:
+      path: the npz file.
+      key: what it must have been made under; None takes whatever is there.
 
     Raises:
       ValueError: the file was made under another key.
     """
     with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         layout = json.loads(str(file["__layout__"]))
-        if layout["key"] != key:
+        if key is not None and layout["key"] != key:
             raise ValueError(f"{path} was made under other settings; remove it to make it again")
         return _rebuild(layout["tree"], file)
 

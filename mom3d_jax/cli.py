@@ -44,7 +44,7 @@ def parse(argv: list[str], usage: str) -> None:
         words = flags.FLAGS(argv)[1:]
     except flags.UnrecognizedFlagError as error:
         name = error.flagname
-        fail(f"unknown flag --{name}" + (f"; say --config.{name}" if name in defaults else _meant(name, FLAGS, "--")))
+        fail(f"unknown flag --{name}" + (f"; say --config.{name}" if name in defaults else meant(name, FLAGS, "--")))
     except flags.Error as error:
         fail(_wrong_value(str(error), defaults))
     if words:
@@ -67,9 +67,12 @@ def _recipe(words: list[str]) -> ConfigDict | None:
     """What the recipe that is asked for says, before anything is changed on the command line."""
     paths = [w.partition("=")[2] for w in words if re.match("--?config=", w)]
     paths += [following for word, following in itertools.pairwise(words) if word in ("-config", "--config")]
-    if not paths:
-        return None
-    path, colon, argument = paths[-1].partition(":")
+    return load_recipe(paths[-1]) if paths else None
+
+
+def load_recipe(name: str) -> ConfigDict:
+    """What a recipe says, `configs/preview.py` or `recipe.py:argument`; ends with one line and code 2 if it fails."""
+    path, colon, argument = name.partition(":")
     if not Path(path).is_file():
         there = [str(p) for folder in ("configs", Path(path).parent) for p in sorted(Path(folder).glob("*.py"))]
         alike = difflib.get_close_matches(path, there, n=1)
@@ -96,10 +99,10 @@ def _check_name(name: str, known: dict[str, Any]) -> None:
     inside = [other for other in known if other.startswith(f"{name}.")]
     if inside:
         fail(f"{name} is a group of settings; name one of them, for example --config.{inside[0]}=…")
-    fail(f"unknown setting {name}{_meant(name, known) or ';'} all of them are in mom3d_jax/config.py")
+    fail(f"unknown setting {name}{meant(name, known) or ';'} all of them are in mom3d_jax/config.py")
 
 
-def _meant(name: str, known: Iterable[str], before: str = "") -> str:
+def meant(name: str, known: Iterable[str], before: str = "") -> str:
     """A question that names what is spelled most alike; nothing where nothing is."""
 
     def likeness(other: str) -> float:

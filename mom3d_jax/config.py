@@ -43,15 +43,28 @@ def default_config() -> ConfigDict:
     c.flow.taper_width = 0.03  # widest fade at mask borders that moving content crosses, share of the width
 
     c.motion3d = ConfigDict()
-    c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS or "module:attribute"
-    c.motion3d.options = ConfigDict()  # of each solver, by its name; those of "module:attribute" are called `own`
-    c.motion3d.options.coupled = ConfigDict(
-        {"smoothness": 2.0, "damping": 0.03, "depth_edge": 0.1, "epsilon": 0.3, "shrink": 0.5, "sharpest": 0.002}
-    )
-    c.motion3d.options.coupled.update({"inner": 10, "iterations": 9, "tolerance": 0.0})
-    c.motion3d.options.irls = ConfigDict({"damping": 0.03, "epsilon": 1.0, "shrink": 0.6, "sharpest": 1e-4})
+    c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS, "optax:name" or "module:attribute"
+    c.motion3d.loss = "l1"  # of residuals in px: l1, l2, huber, cauchy
+    c.motion3d.nuisance = "similarity"  # fitted per view along with the motion: none, gain, similarity
+    c.motion3d.priors = ConfigDict()  # stiffness as a share of the total weight of a point, 1/px²; 0: none
+    c.motion3d.priors.damping = 0.03  # along the viewing rays of the photo
+    c.motion3d.priors.smoothness = 2.0  # between neighbours on the same surface
+    c.motion3d.priors.depth_edge = 0.1  # width of a break in the surface, in logarithms of depth
+    c.motion3d.priors.tangency = 0.0  # along the surface normal: content that moves along its surface, like water
+    # Options of each solver, by its name; those of "optax:name" are called `optax` (the optimizer's own may be added),
+    # those of "module:attribute" `own`. iterations: steps at most; tolerance: the relative change of the objective that
+    # ends a run (0: never); epsilon, shrink, sharpest: smoothing of the loss in px: first, factor per step, last.
+    c.motion3d.options = ConfigDict()
+    c.motion3d.options.coupled = ConfigDict({"epsilon": 0.3, "shrink": 0.7, "sharpest": 0.002})
+    c.motion3d.options.coupled.update({"inner": 10, "iterations": 9, "tolerance": 0.0})  # inner: CG steps in each step
+    c.motion3d.options.irls = ConfigDict({"epsilon": 1.0, "shrink": 0.6, "sharpest": 1e-4})
     c.motion3d.options.irls.update({"iterations": 30, "tolerance": 1e-5})
+    c.motion3d.options.lm = ConfigDict({"epsilon": 0.01, "ridge": 1e-3, "iterations": 40, "tolerance": 1e-5})
+    c.motion3d.options.admm = ConfigDict({"stiffness": 10.0, "iterations": 150, "tolerance": 0.0})  # 1/px
+    c.motion3d.options.sgd = ConfigDict({"rate": 0.5, "decay": 0.97, "iterations": 200, "tolerance": 0.0})  # rate: px
     c.motion3d.options.official_sgd = ConfigDict({"rate": 0.5, "decay": 0.97, "iterations": 200, "tolerance": 0.0})
+    c.motion3d.options.optax = ConfigDict({"rate": 0.1, "last": 0.01, "epsilon": 0.0})  # px, share of rate, px (0: own)
+    c.motion3d.options.optax.update({"iterations": 200, "tolerance": 0.0})
     c.motion3d.options.input_view_lift = ConfigDict()
     c.motion3d.options.own = ConfigDict()
 
@@ -136,4 +149,5 @@ def default_config() -> ConfigDict:
     c.export.ply_frames = False  # one PLY file per frame in frames/; their size is announced first
     c.lock()  # a recipe that sets what there is not is told so
     c.motion3d.options.own.unlock()
+    c.motion3d.options.optax.unlock()
     return c

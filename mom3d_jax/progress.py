@@ -1,8 +1,11 @@
 """Progress of long work: a bar with rate and time left on a terminal, a log line now and then elsewhere."""
 
+import contextlib
 import logging
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 
 from tqdm import tqdm
@@ -46,3 +49,21 @@ class Progress:
         log.info(
             "%s %d/%d, %.2f/s, %.0f s left%s", self._name, done, self._total, rate, left, f", {shown}" if shown else ""
         )
+
+
+@contextlib.contextmanager
+def still_at(name: str) -> Iterator[None]:
+    """A log line now and then while something is under way that has no pieces to count."""
+    done, started = threading.Event(), time.monotonic()
+
+    def speak() -> None:
+        while not done.wait(LOG_EVERY):
+            log.info("%s: still at it after %.0f s", name, time.monotonic() - started)
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        speaker.join()

@@ -68,8 +68,9 @@ def rasterize(
     """Blend 2D Gaussians front to back into an image.
 
     With α_i and T_i of `reference.py`: colour Σ c α T + T_final · background, alpha 1 - T_final, depth Σ z α T.
-    Differentiable in all float arguments (depths: through the blended value, not through the order); `vmap` runs the
-    images one after the other. Gaussians fainter than 1/255 or not in front of the camera change nothing.
+    Differentiable in all float arguments (depths: through the blended value, not through the order). `vmap` runs the
+    images one after the other, but `pallas_triton` all at once, with room for `capacity` pairs of each. Gaussians
+    fainter than 1/255 or not in front of the camera change nothing.
 
     Args:
       means2d: centres in px, pixel k centred at k + 0.5.

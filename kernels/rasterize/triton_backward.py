@@ -25,6 +25,7 @@ from .triton_forward import (
     Tile,
     evaluate_alpha,
     load_gaussians,
+    row_of,
     step,
     this_tile,
     unfinished,
@@ -66,16 +67,16 @@ def backward(
       lengths: see there.
       gaussians: see there.
       table: see there.
-      slots: reference to [capacity], see `Bins`: the row of each place in the lists.
-      pixels: reference to [tiles, 1 + k, pixels]: A · ∂L/∂A + T_final ∂L/∂T_final, ∂L/∂A.
+      slots: reference to [images, capacity], see `Bins`: the row of each place in the lists.
+      pixels: reference to [images, tiles, 1 + k, pixels]: A · ∂L/∂A + T_final ∂L/∂T_final, ∂L/∂A.
       untouched: `rows` as it was before, all zero.
-      rows: reference to [capacity, 6 + k]: Σ slope · (dx, dy, dx², dx dy, dy², 1), Σ α T ∂L/∂A.
+      rows: reference to [images, capacity, 6 + k]: Σ slope · (dx, dy, dx², dx dy, dy², 1), Σ α T ∂L/∂A.
     """
     del untouched
     lists = Lists(starts, lengths, gaussians, table)
-    tile, number = this_tile(lists, columns), pl.program_id(0)
+    tile = this_tile(lists, columns)
     pixel = lax.iota(jnp.int32, PIXELS)
-    behind, *grad = (pixels[number, k, pixel] for k in range(1 + lists.channels))
+    behind, *grad = (pixels[tile.image, tile.number, k, pixel] for k in range(1 + lists.channels))
     width = matrix_width(lists.channels)
     right = pixel_matrix(tile, grad, width)
     row = lax.broadcasted_iota(jnp.int32, (2 * group, PIXELS), 0)
@@ -94,14 +95,15 @@ def backward(
 
         listed = place + lax.iota(jnp.int32, group)
         within = jnp.minimum(listed, tile.end - 1)
-        owner = lists.gaussians[within]
+        owner = lists.gaussians[row_of(tile.image, lists.gaussians), within]
         # What is behind the end gets rows of its own beyond the last one: interpreted, a masked write puts back what
         # was there, which must not be the row of another.
-        slot = jnp.where(listed < tile.end, slots[within], rows.shape[0] + lax.iota(jnp.int32, group))
-        x, y = (table[owner, jnp.full(group, k, jnp.int32)] for k in (0, 1))
+        slot = slots[row_of(tile.image, slots), within]
+        slot = jnp.where(listed < tile.end, slot, rows.shape[1] + lax.iota(jnp.int32, group))
+        x, y = (table[row_of(tile.image, table), owner, jnp.full(group, k, jnp.int32)] for k in (0, 1))
         sums = about_mean(sums, x - tile.center_x, y - tile.center_y)
         to, known = (jnp.broadcast_to(a[:, None], (group, width)) for a in (slot, listed < tile.end))
-        store(rows.at[to, column], sums, mask=known & (column < MOMENTS + lists.channels))
+        store(rows.at[tile.image, to, column], sums, mask=known & (column < MOMENTS + lists.channels))
         return place + group, T, behind
 
     start = (tile.begin, jnp.ones(PIXELS, jnp.float32), behind)
@@ -166,16 +168,19 @@ def sum_rows(
       block: Gaussians per program, a power of two.
       unroll: rows of each of them per pass of the loop, a power of two.
       load: masked read.
-      begins: reference to [n]: the first row of each Gaussian.
-      counts: reference to [n]: how many it has.
-      rows: reference to [capacity, 6 + k].
-      out: reference to [⌈n / block⌉ · block, width]; columns behind the last one become 0.
+      begins: reference to [images, n]: the first row of each Gaussian.
+      counts: reference to [images, n]: how many it has.
+      rows: reference to [images, capacity, 6 + k].
+      out: reference to [images, ⌈n / block⌉ · block, width]; columns behind the last one become 0.
     """
-    n, width, used = begins.shape[0], out.shape[1], rows.shape[1]
-    gaussian = pl.program_id(0) * block + lax.iota(jnp.int32, block)
-    known = jnp.minimum(gaussian, n - 1)
-    begin = begins[known]
-    count = jnp.where(gaussian < n, counts[known], 0)
+    n, (_, padded, width), used = begins.shape[1], out.shape, rows.shape[2]
+    image, number = lax.div(pl.program_id(0), padded // block), lax.rem(pl.program_id(0), padded // block)
+    gaussian = number * block + lax.iota(jnp.int32, block)
+    within = jnp.minimum(gaussian, n - 1)
+    begin = begins[row_of(image, begins), within]
+    count = jnp.where((gaussian < n) & (begin >= 0), counts[row_of(image, counts), within], 0)
+    # Above the capacity there are fewer rows than are counted, and what is behind them is the memory of others.
+    count = jnp.minimum(count, rows.shape[1] - begin)
     shape = (block, unroll, width)
     column = lax.broadcasted_iota(jnp.int32, shape, 2)
 
@@ -184,10 +189,10 @@ def sum_rows(
         number = done + lax.broadcasted_iota(jnp.int32, (block, unroll), 1)
         row = jnp.broadcast_to((begin[:, None] + number)[:, :, None], shape)
         mask = jnp.broadcast_to((number < count[:, None])[:, :, None], shape) & (column < used)
-        return done + unroll, sums + jnp.sum(load(rows.at[row, column], mask=mask, other=0.0), 1)
+        return done + unroll, sums + jnp.sum(load(rows.at[image, row, column], mask=mask, other=0.0), 1)
 
     start = (jnp.int32(0), jnp.zeros((block, width), jnp.float32))
     longest = jnp.max(count)
     _, sums = lax.while_loop(lambda carry: carry[0] < longest, advance, start)
     at = jnp.broadcast_to(gaussian[:, None], (block, width))
-    out[at, lax.broadcasted_iota(jnp.int32, (block, width), 1)] = sums
+    out[image, at, lax.broadcasted_iota(jnp.int32, (block, width), 1)] = sums

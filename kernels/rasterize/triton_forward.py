@@ -1,8 +1,9 @@
 """Triton kernel of the forward pass, and the walk over a tile that it shares with the backward pass.
 
-One program per tile, its pixels side by side in the threads. The values of a Gaussian are scalars, the same for all
-pixels; a few Gaussians are loaded at a time, so that the latency of memory is paid once for all of them. T and the sums
-stay in registers. Both passes do the same operations to T, so that the backward pass stops where the forward pass did.
+One program per tile, image after image, with the pixels side by side in the threads. The values of a Gaussian are
+scalars, the same for all pixels; a few Gaussians are loaded at a time, so that the latency of memory is paid once for
+all of them. T and the sums stay in registers. Both passes do the same operations to T, so that the backward pass stops
+where the forward pass did.
 
 Written in what the Triton lowering of Pallas knows: sizes that are powers of two, no slices of values, no products over
 an axis, loops unrolled by hand.
@@ -25,26 +26,29 @@ FORM = 6
 
 
 class Lists(NamedTuple):
-    """References to the lists of all tiles and to the table of all Gaussians."""
+    """References to the lists of all tiles and to the table of all Gaussians, each of every image or of all of them."""
 
     starts: Any
-    """[tiles], as the next two in `Bins`."""
+    """[images, tiles], as the next two in `Bins`."""
     lengths: Any
-    """[tiles]."""
+    """[images, tiles]."""
     gaussians: Any
-    """[capacity]."""
+    """[images, capacity]."""
     table: Any
-    """[n, 6 + k], see `tiles.gaussian_table`."""
+    """[images, n, 6 + k], see `tiles.gaussian_table`."""
 
     @property
     def channels(self) -> int:
         """How many features there are."""
-        return self.table.shape[1] - FORM
+        return self.table.shape[2] - FORM
 
 
 class Tile(NamedTuple):
     """What a program works on."""
 
+    image: Int[Array, ""]
+    number: Int[Array, ""]
+    """In its image."""
     x: Float[Array, " p"]
     """Pixel centres in px."""
     y: Float[Array, " p"]
@@ -65,21 +69,30 @@ class Gaussian(NamedTuple):
     features: tuple[Float[Array, ""], ...]
 
 
+def row_of(image: Int[Array, ""], reference: Any) -> Int[Array, ""] | int:
+    """Where a reference has what belongs to an image: in a row of its own, or in the one row that all share."""
+    return image if reference.shape[0] > 1 else 0
+
+
 def this_tile(lists: Lists, columns: int) -> Tile:
     """The tile of this program, in an image with so many tiles per row."""
-    number = pl.program_id(0)
+    tiles = lists.starts.shape[1]
+    image, number = lax.div(pl.program_id(0), tiles), lax.rem(pl.program_id(0), tiles)
     left, top = ((i * TILE).astype(jnp.float32) for i in (lax.rem(number, columns), lax.div(number, columns)))
     pixel = lax.iota(jnp.int32, PIXELS)
     x, y = (i.astype(jnp.float32) + 0.5 for i in (pixel % TILE, pixel // TILE))
-    begin = lists.starts[number]
-    return Tile(left + x, top + y, left + TILE / 2, top + TILE / 2, begin, begin + lists.lengths[number])
+    row = row_of(image, lists.starts)
+    begin = lists.starts[row, number]
+    end = begin + lists.lengths[row, number]
+    return Tile(image, number, left + x, top + y, left + TILE / 2, top + TILE / 2, begin, end)
 
 
 def load_gaussians(lists: Lists, tile: Tile, place: Int[Array, ""], number: int) -> list[Gaussian]:
     """The Gaussians at `place`, `place + 1`, …; behind the end of the list the last one again, with opacity 0."""
     gaussians: list[Gaussian] = []
-    for row in [lists.gaussians[jnp.minimum(place + g, tile.end - 1)] for g in range(number)]:
-        x, y, a, b, c, exponent, *features = (lists.table[row, k] for k in range(FORM + lists.channels))
+    listed, values = row_of(tile.image, lists.gaussians), row_of(tile.image, lists.table)
+    for row in [lists.gaussians[listed, jnp.minimum(place + g, tile.end - 1)] for g in range(number)]:
+        x, y, a, b, c, exponent, *features = (lists.table[values, row, k] for k in range(FORM + lists.channels))
         exponent = jnp.where(place + len(gaussians) < tile.end, exponent, -jnp.inf)
         gaussians.append(Gaussian(x, y, (a, b, c), exponent, tuple(features)))
     return gaussians
@@ -115,7 +128,7 @@ def forward(unroll: int, columns: int, starts: Any, lengths: Any, gaussians: Any
       lengths: see there.
       gaussians: see there.
       table: see there.
-      out: reference to [tiles, 1 + k, pixels]: T_final, Σ f α T.
+      out: reference to [images, tiles, 1 + k, pixels]: T_final, Σ f α T.
     """
     lists = Lists(starts, lengths, gaussians, table)
     tile = this_tile(lists, columns)
@@ -132,4 +145,4 @@ def forward(unroll: int, columns: int, starts: Any, lengths: Any, gaussians: Any
     _, T, *sums = lax.while_loop(lambda carry: unfinished(tile, *carry[:2]), advance, start)
     pixel = lax.iota(jnp.int32, PIXELS)
     for k, values in enumerate([jnp.abs(T), *sums]):
-        out[pl.program_id(0), k, pixel] = values
+        out[tile.image, tile.number, k, pixel] = values

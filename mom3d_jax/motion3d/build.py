@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mom3d_jax.cameras import project
-from mom3d_jax.motion3d.problem import LOSSES, Problem
+from mom3d_jax.cameras import project, select
+from mom3d_jax.motion3d.losses import LOSSES
+from mom3d_jax.motion3d.normals import surface_normals
+from mom3d_jax.motion3d.nuisance import NUISANCES
+from mom3d_jax.motion3d.priors import PLAIN, Priors
+from mom3d_jax.motion3d.problem import Problem
 from mom3d_jax.types import Array, Cameras, Flows, PointCloud, Views
 
 
@@ -72,7 +76,15 @@ def mutual_neighbours(neighbours: Int[Array, "n k"], keep: Int[Array, " m"]) -> 
     return np.where(back, inner, own).astype(np.int32)
 
 
-def build_problem(cloud: PointCloud, views: Views, flows: Flows, *, loss: str = "l1") -> tuple[Problem, dict[str, int]]:
+def build_problem(
+    cloud: PointCloud,
+    views: Views,
+    flows: Flows,
+    *,
+    loss: str = "l1",
+    nuisance: str = "none",
+    priors: Priors = PLAIN,
+) -> tuple[Problem, dict[str, int]]:
     """State the 3D-MOM problem of the moving points.
 
     The target of a point is the view's flow, bilinear over the taps inside the view's mask: a tap outside it belongs to
@@ -84,16 +96,19 @@ def build_problem(cloud: PointCloud, views: Views, flows: Flows, *, loss: str = 
       views: cameras, masks and z-buffered visibility of the same points.
       flows: Eulerian flow of the same views, px per frame; NaN is masked.
       loss: a key of `LOSSES`.
+      nuisance: one of `NUISANCES`.
+      priors: what is known of the motion besides the flows.
 
     Returns:
       The problem, and counts for the report: `points`, `unseen_points` (moving, but seen by no view), `silent_views`
-      (without any observation), `nan_flow_pixels`.
+      (without any observation), `nan_flow_pixels`, `points_without_normal`.
 
     Raises:
-      ValueError: an unknown loss, or flows and views of different shape.
+      ValueError: an unknown loss or nuisance model, or flows and views of different shape.
     """
-    if loss not in LOSSES:
-        raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+    for name, value, known in (("loss", loss, LOSSES), ("nuisance", nuisance, NUISANCES)):
+        if value not in known:
+            raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
     if np.shape(flows.flow)[:3] != np.shape(views.masks):
         raise ValueError(f"flow {np.shape(flows.flow)} does not fit the views' masks {np.shape(views.masks)}")
     finite = np.asarray(np.isfinite(flows.flow).all(axis=-1))
@@ -106,6 +121,8 @@ def build_problem(cloud: PointCloud, views: Views, flows: Flows, *, loss: str = 
     weight = (weight * view_weight[:, None]).astype(np.float32)
     seen = weight.sum(axis=0) > 0
     index = moving[seen]
+    reference = input_view(views.cameras)
+    normals = surface_normals(select(views.cameras, reference), points, cloud.neighbours)[index]
     problem = Problem(
         points=points[index],
         cameras=views.cameras,
@@ -114,14 +131,18 @@ def build_problem(cloud: PointCloud, views: Views, flows: Flows, *, loss: str = 
         neighbours=mutual_neighbours(cloud.neighbours, index),
         population=np.asarray(_population(views.cameras, points)),
         index=index.astype(np.int32),
-        reference=input_view(views.cameras),
+        normals=normals,
+        priors=priors,
+        reference=reference,
         loss=loss,
+        nuisance=nuisance,
     )
     counts = {
         "points": len(index),
         "unseen_points": len(moving) - len(index),
         "silent_views": int((weight.sum(axis=1) == 0).sum()),
         "nan_flow_pixels": int((~finite).sum()),
+        "points_without_normal": int((normals == 0).all(axis=1).sum()),
     }
     return problem, counts
 

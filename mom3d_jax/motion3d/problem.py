@@ -1,46 +1,29 @@
 """The 3D-MOM problem: one 3-vector per point that explains the Eulerian flow of every view (paper §3.2.2, eq. 7).
 
-    min_F  Σ_v Σ_i w_vi ρ( π_v(X_i + F_i) - π_v(X_i) - f_v(π_v(X_i)) )
+    min_F  Σ_v Σ_i w_vi ρ( A_v (π_v(X_i + F_i) - π_v(X_i)) - f_v(π_v(X_i)) ) + priors
 
-Nothing couples two points but the priors a solver may add: without them it is N problems of three unknowns each.
+A_v is the identity unless a nuisance model is fitted along (`nuisance`). Nothing couples two points but the smoothness
+prior: without it the problem is N problems of three unknowns each. Here is what it consists of; `objective` has values.
+
 The image motion is evaluated without cancellation: with x = R X + t and d = R F,
 
     π(X + F) - π(X) = focal · (d_xy - (x_xy / z) d_z) / (z + d_z).
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Int
 
-from mom3d_jax.cameras import select, to_camera
+from mom3d_jax.cameras import positions, select, to_camera
 from mom3d_jax.cameras.pinhole import HIGHEST
+from mom3d_jax.motion3d.priors import PLAIN, Priors, Vector
 from mom3d_jax.types import Array, Cameras, pytree, static
-
-Vector = tuple[jax.Array, ...]
-UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # entries of a symmetric 3×3 matrix
 
 # A motion may not carry a point nearer to a camera than this share of its depth: beyond it the projection is singular.
 NEAREST = 0.05
-
-
-class Loss(NamedTuple):
-    """A robust function of residuals in px, smoothed below `epsilon`, and its weight ρ'(r)/r."""
-
-    value: Callable[[jax.Array, jax.Array], jax.Array]
-    weight: Callable[[jax.Array, jax.Array], jax.Array]
-
-
-# |r| is replaced by its quadratic majoriser r²/2ε + ε/2 below ε, which keeps reweighted least squares a descent method.
-LOSSES: dict[str, Loss] = {
-    "l1": Loss(
-        value=lambda r, e: jnp.where(jnp.abs(r) > e, jnp.abs(r), jnp.square(r) / (2 * e) + e / 2),
-        weight=lambda r, e: 1 / jnp.maximum(jnp.abs(r), e),
-    ),
-    "l2": Loss(value=lambda r, e: jnp.square(r) / 2, weight=lambda r, e: jnp.ones_like(r)),
-}
 
 
 @pytree
@@ -60,9 +43,17 @@ class Problem:
     """How many points of the whole cloud, moving or not, project into each view: the divisor of the released loss."""
     index: Int[Array, " n"]
     """Row of each point in the cloud that the problem was built from."""
+    normals: Float[Array, "n 3"] | None = None
+    """Unit surface normals, world axes; 0 where unknown. None: nowhere known."""
+    priors: Priors = PLAIN
+    response: Float[Array, "v 2"] | None = None
+    """(a, b) of A_v = [[a, -b], [b, a]], how each view's flow answers to the motion seen in it; None: the identity."""
     reference: int = static(default=0)
     """The view whose rays are called viewing rays: the input view."""
     loss: str = static(default="l1")
+    """A key of `LOSSES`."""
+    nuisance: str = static(default="none")
+    """A key of `NUISANCES`: what of the response is fitted along with the motion."""
 
 
 class Observation(NamedTuple):
@@ -71,11 +62,13 @@ class Observation(NamedTuple):
     camera: Cameras
     target: Float[Array, "n 2"]
     weight: Float[Array, " n"]
+    response: Float[Array, " 2"] | None
 
 
 def observations(problem: Problem) -> Observation:
     """The views as a batch, for `vmap` and `scan`."""
-    return Observation(problem.cameras, jnp.asarray(problem.target), jnp.asarray(problem.weight))
+    response = None if problem.response is None else jnp.asarray(problem.response)
+    return Observation(problem.cameras, jnp.asarray(problem.target), jnp.asarray(problem.weight), response)
 
 
 def _turn(rotation: Float[Array, "3 3"], vector: Vector) -> Vector:
@@ -108,7 +101,19 @@ def image_motion(camera: Cameras, points: Vector, motion: Vector) -> tuple[Vecto
     return moved, (row_u, row_v)
 
 
-def coordinates(vectors: Float[Array, "n 3"]) -> Vector:
+def misfit(seen: Observation, points: Vector, motion: Vector) -> tuple[Vector, tuple[Vector, Vector]]:
+    """A (π(X + F) - π(X)) - f of one view, px, and its Jacobian with respect to F; shapes as in `image_motion`."""
+    (u, v), (row_u, row_v) = image_motion(seen.camera, points, motion)
+    if seen.response is not None:
+        a, b = seen.response
+        u, v = a * u - b * v, b * u + a * v
+        rows = list(zip(row_u, row_v, strict=True))
+        row_u, row_v = tuple(a * x - b * y for x, y in rows), tuple(b * x + a * y for x, y in rows)
+    f_u, f_v = coordinates(seen.target)
+    return (u - f_u, v - f_v), (row_u, row_v)
+
+
+def coordinates(vectors: Float[Array, "n c"]) -> Vector:
     """The columns as separate arrays.
 
     With coordinates as an axis XLA materialises every small product; apart, one view's whole evaluation becomes a
@@ -119,59 +124,16 @@ def coordinates(vectors: Float[Array, "n 3"]) -> Vector:
 
 @jax.jit
 def predict(problem: Problem, motion: Float[Array, "n 3"]) -> Float[jax.Array, "v n 2"]:
-    """The image motion of every point in every view, px per frame."""
+    """The image motion of every point in every view, px per frame; without the views' response."""
     X, F = coordinates(problem.points), coordinates(motion)
-    return jax.vmap(lambda camera: jnp.stack(image_motion(camera, X, F)[0], axis=-1))(problem.cameras)
+    return jax.lax.map(lambda camera: jnp.stack(image_motion(camera, X, F)[0], axis=-1), problem.cameras)
 
 
 @jax.jit
 def residuals(problem: Problem, motion: Float[Array, "n 3"]) -> Float[jax.Array, "v n 2"]:
-    """π(X + F) - π(X) - target, px, weighted or not."""
-    return predict(problem, motion) - problem.target
-
-
-@jax.jit
-def point_losses(
-    problem: Problem, motion: Float[Array, "n 3"], epsilon: float | Array = 1e-6
-) -> Float[jax.Array, " n"]:
-    """Σ_v w_v ρ(r) of each point, summed over the two image axes, in px (L1) or px² (L2)."""
-    rho = LOSSES[problem.loss].value
+    """A (π(X + F) - π(X)) - target, px, weighted or not."""
     X, F = coordinates(problem.points), coordinates(motion)
-
-    def add(total: jax.Array, seen: Observation) -> tuple[jax.Array, None]:
-        moved, _ = image_motion(seen.camera, X, F)
-        fits = (rho(m - f, jnp.float32(epsilon)) for m, f in zip(moved, coordinates(seen.target), strict=True))
-        return total + seen.weight * sum(fits), None
-
-    return jax.lax.scan(add, jnp.zeros(len(problem.points), jnp.float32), observations(problem))[0]
-
-
-@jax.jit
-def loss(problem: Problem, motion: Float[Array, "n 3"]) -> Float[jax.Array, ""]:
-    """Mean loss per point and view, Σ w ρ(r) / Σ w; 0 for a problem without observations."""
-    return point_losses(problem, motion).sum() / jnp.maximum(jnp.asarray(problem.weight).sum(), 1e-9)
-
-
-@jax.jit
-def normal_equations(
-    problem: Problem, motion: Float[Array, "n 3"], epsilon: float | Array = 1e-6
-) -> tuple[Float[jax.Array, "n 3 3"], Float[jax.Array, "n 3"]]:
-    """JᵀWJ and JᵀWr of each point, W = w ρ'(r)/r. A scan over views: never more than one view's Jacobian at a time."""
-    weigh = LOSSES[problem.loss].weight
-    X, F = coordinates(problem.points), coordinates(motion)
-
-    def add(total: jax.Array, seen: Observation) -> tuple[jax.Array, None]:
-        entries = total
-        for moved, J, f in zip(*image_motion(seen.camera, X, F), coordinates(seen.target), strict=True):
-            r = moved - f
-            w = seen.weight * weigh(r, jnp.float32(epsilon))
-            entries += jnp.stack([w * J[i] * J[j] for i, j in UPPER] + [w * r * J[i] for i in range(3)])
-        return entries, None
-
-    start = jnp.zeros((9, len(problem.points)), jnp.float32)
-    total, _ = jax.lax.scan(add, start, observations(problem))
-    rows = [[UPPER.index((min(i, j), max(i, j))) for j in range(3)] for i in range(3)]
-    return jnp.moveaxis(total[jnp.array(rows)], -1, 0), total[6:].T
+    return jax.lax.map(lambda seen: jnp.stack(misfit(seen, X, F)[0], axis=-1), observations(problem))
 
 
 def viewing_rays(problem: Problem) -> tuple[Float[jax.Array, "n 3"], Float[jax.Array, "n 1"]]:
@@ -181,3 +143,27 @@ def viewing_rays(problem: Problem) -> tuple[Float[jax.Array, "n 3"], Float[jax.A
     length = jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
     rays = jnp.einsum("ij,ni->nj", camera.rotation, x / length, precision=HIGHEST)
     return rays, length / jnp.mean(camera.focal)
+
+
+def radial_observed(problem: Problem) -> bool:
+    """Whether views that say anything stand at different places (0.1 % of the median distance apart).
+
+    Where all share one centre, a motion along the rays from it moves no pixel of any view.
+    """
+    used = np.asarray(problem.weight).sum(axis=1) > 0
+    if not used.any():
+        return False
+    centres = np.asarray(positions(problem.cameras))[used]
+    distance = np.median(np.linalg.norm(np.asarray(problem.points) - centres[0], axis=-1))
+    return bool(np.ptp(centres, axis=0).max() > 1e-3 * distance)
+
+
+def across_rays(problem: Problem, motion: Float[Array, "n 3"]) -> Float[jax.Array, "n 3"]:
+    """The motion of the same image in the input view that ends at the distance it starts from: radial part 0.
+
+    X + F is moved along its own ray until r·F = 0, so the input view sees exactly the same.
+    """
+    rays, pixel = viewing_rays(problem)
+    length = pixel * jnp.mean(jnp.asarray(select(problem.cameras, problem.reference).focal))
+    share = length / jnp.maximum(length + (rays * motion).sum(axis=-1, keepdims=True), NEAREST * length)
+    return share * (motion + length * rays) - length * rays

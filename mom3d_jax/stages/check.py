@@ -8,7 +8,7 @@ from mom3d_jax.animation import parse_views
 from mom3d_jax.cameras import PATHS
 from mom3d_jax.deformation import COORDINATES, FIELDS, RESIDUALS, make_residual
 from mom3d_jax.gaussians import EXTENTS, UNITS
-from mom3d_jax.motion3d import INTEGRATIONS, make_solver
+from mom3d_jax.motion3d import INTEGRATIONS, LOSSES, NUISANCES, make_solver
 from mom3d_jax.render import choose_backend
 from mom3d_jax.stages.job import rig_of, solver_options
 from mom3d_jax.training import make_mesh
@@ -16,6 +16,8 @@ from mom3d_jax.training import make_mesh
 ONE_OF: dict[str, Collection] = {
     "time.field": FIELDS,
     "displacements.integration": INTEGRATIONS,
+    "motion3d.loss": LOSSES,
+    "motion3d.nuisance": NUISANCES,
     "gaussians.sh_degree": range(4),
     "gaussians.extent": EXTENTS,
     "gaussians.unit": UNITS,
@@ -24,6 +26,7 @@ ONE_OF: dict[str, Collection] = {
 }
 AT_LEAST = {
     "seed": 0, "devices": 0, "size.width": 0, "time.frames": 2, "flow.sigma": 0, "flow.taper_width": 0,
+    "motion3d.priors.damping": 0, "motion3d.priors.smoothness": 0, "motion3d.priors.tangency": 0,
     "deformation.ramp": 0, "render.frames": 1, "render.poses": 0, "render.circle_poses": 0, "render.crop": 0,
     "render.fps": 1,
 }  # fmt: skip
@@ -39,6 +42,7 @@ BETWEEN = {
     "size.focal_ratio": (0, 1e3),
     "pointcloud.edge_ratio": (1 + 1e-6, 1e3),
     "displacements.flow_scale": (-1e3, 1e3),
+    "motion3d.priors.depth_edge": (1e-6, 1e3),
     "time.crossfade": (1e-6, 1),
     "views.min_coverage": (0, 1),
     "gaussians.opacity": (1e-6, 1 - 1e-6),

@@ -54,7 +54,8 @@ def rig_of(c: ConfigDict) -> Rig:
 
 def solver_options(c: ConfigDict) -> dict[str, Any]:
     """Options of the chosen solver."""
-    name = "own" if ":" in c.motion3d.solver else c.motion3d.solver
+    prefix, colon, _ = c.motion3d.solver.partition(":")
+    name = c.motion3d.solver if not colon else "optax" if prefix == "optax" else "own"
     return c.motion3d.options[name].to_dict() if name in c.motion3d.options else {}
 
 

@@ -10,7 +10,7 @@ from mom3d_jax.animation import animate, choose_views, from_videos, join
 from mom3d_jax.cameras import select
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.inputs import find_files, read_video
-from mom3d_jax.motion3d import assemble, build_problem, motion_report, project_flow, solve
+from mom3d_jax.motion3d import Priors, as_solved, assemble, build_problem, motion_report, project_flow, solve
 from mom3d_jax.stages.job import Job, solver_options
 from mom3d_jax.types import Flows, Frames, PointCloud, SceneFlow, Views
 
@@ -19,11 +19,18 @@ log = logging.getLogger(__name__)
 
 def motion3d(job: Job, cloud: PointCloud, views: Views, flows: Flows) -> tuple[SceneFlow, dict]:
     """Flows of all views → one 3D motion per point."""
-    problem, counts = build_problem(cloud, views, flows)
     settings = job.config.motion3d
+    problem, counts = build_problem(
+        cloud,
+        views,
+        flows,
+        loss=settings.loss,
+        nuisance=settings.nuisance,
+        priors=Priors(**settings.priors.to_dict()),
+    )
     motion, report = solve(problem, settings.solver, **solver_options(job.config))
     result = assemble(cloud, select(views.cameras, INPUT_VIEW), problem, motion)
-    figures = {**counts, **motion_report(problem, motion), **report}
+    figures = {**counts, **motion_report(as_solved(problem, report), motion), **report}
     return result, {"motion": figures}
 
 

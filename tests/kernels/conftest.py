@@ -1,7 +1,8 @@
-"""Scenes of 2D Gaussians and a rasterizer written as one loop per Gaussian, in float64, that shares no code."""
+"""Scenes of 2D Gaussians; a rasterizer as one loop per Gaussian, in float64, that shares no code; traced programs."""
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 import pytest
 
@@ -49,6 +50,25 @@ def loop_rasterize(
     if background is not None:
         color += T[..., None] * np.asarray(background, np.float64)
     return color, 1 - T, depth
+
+
+def find_equations(function: Callable, *arrays, name: str) -> list:
+    """All equations of a primitive in what `function` is traced to, however deep they are nested."""
+
+    def walk(jaxpr) -> list:
+        found = []
+        for equation in jaxpr.eqns:
+            found += [equation] if equation.primitive.name == name else []
+            inner = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
+            found += [e for x in inner if hasattr(x, "eqns") for e in walk(x)]
+        return found
+
+    return walk(jax.make_jaxpr(function)(*arrays))
+
+
+@pytest.fixture
+def equations() -> Callable[..., list]:
+    return find_equations
 
 
 @pytest.fixture

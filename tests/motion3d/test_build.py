@@ -74,7 +74,8 @@ def test_only_moving_points_with_their_targets(stages):
     seen = problem.weight > 0
     np.testing.assert_allclose(problem.target[seen], np.broadcast_to([0.5, -0.25], (seen.sum(), 2)), atol=1e-6)
     assert problem.reference == 2
-    assert counts == {"points": len(problem.index), "unseen_points": 0, "silent_views": 0, "nan_flow_pixels": 0}
+    nothing = ("unseen_points", "silent_views", "nan_flow_pixels", "points_without_normal")
+    assert counts == {"points": len(problem.index), **dict.fromkeys(nothing, 0)}
     inside = []
     for v in range(25):
         p, z = (np.asarray(a) for a in project(select(views.cameras, v), cloud.points))
@@ -143,6 +144,8 @@ def test_bad_input(stages):
     cloud, views, flows = stages
     with pytest.raises(ValueError, match="unknown loss 'l3'"):
         build_problem(cloud, views, flows, loss="l3")
+    with pytest.raises(ValueError, match="unknown nuisance 'blur'"):
+        build_problem(cloud, views, flows, nuisance="blur")
     with pytest.raises(ValueError, match="does not fit"):
         build_problem(cloud, views, dataclasses.replace(flows, flow=flows.flow[:, :-1]))
 

@@ -25,6 +25,10 @@ class InputViewLift:
     iterations: int = static(default=0)
     tolerance: float = 0.0
 
+    uses_priors = ()
+    evaluations = 0
+    refit = 0
+
     def init(self, problem: Problem) -> Lifted:
         """The answer: there is nothing to iterate."""
         v = problem.reference

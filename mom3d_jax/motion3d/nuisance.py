@@ -1,0 +1,73 @@
+"""What a flow model gets wrong about a whole view: one 2×2 response A_v = [[a, -b], [b, a]] per view.
+
+A network that looks at each view by itself misjudges the speed in one view, the direction in another. A view's flow
+is then A_v times the motion seen in it. As complex numbers A = a + ib, and for a given motion m_vi the best A_v is a
+weighted least-squares fit with the weights of the robust loss, in closed form.
+
+Gauge: the motion and all responses may be changed together without changing any residual (m → m C, A → A C⁻¹, for small
+changes of view). The mean of A over the views that have observations is the identity; views without any keep the
+identity and do not count.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from mom3d_jax.motion3d.losses import LOSSES
+from mom3d_jax.motion3d.problem import Observation, Problem, coordinates, image_motion, misfit, observations
+from mom3d_jax.types import Array
+
+NUISANCES = ("none", "gain", "similarity")
+"""No response; b = 0, a factor on the view's motion; factor and rotation."""
+
+
+def identity(problem: Problem) -> Float[jax.Array, "v 2"]:
+    """A = 1 for every view."""
+    return jnp.broadcast_to(jnp.float32([[1, 0]]), (problem.weight.shape[0], 2))
+
+
+def fit_response(problem: Problem, motion: Float[Array, "n 3"], epsilon: float | Array) -> Float[jax.Array, "v 2"]:
+    """The responses that explain each view best for this motion, in their gauge.
+
+    One reweighted least-squares step from the problem's present response; it does not raise the loss but for the
+    gauge, which the next step of the motion makes up for.
+
+    Args:
+      problem: with `nuisance` "gain" or "similarity".
+      motion: world units per frame.
+      epsilon: smoothing of the loss, px.
+    """
+    present = identity(problem) if problem.response is None else jnp.asarray(problem.response)
+    problem = dataclasses.replace(problem, response=present)
+    weigh = LOSSES[problem.loss].weight
+    X, F = coordinates(problem.points), coordinates(motion)
+    gain_only = problem.nuisance == "gain"
+
+    def view(args: tuple[Observation, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        seen, before = args
+        (r_u, r_v), _ = misfit(seen, X, F)
+        (u, v), _ = image_motion(seen.camera, X, F)
+        w_u, w_v = (seen.weight * weigh(r, jnp.float32(epsilon)) for r in (r_u, r_v))
+        # Rows (u, -v) and (v, u) of the unknowns (a, b); right-hand side the change from the present response.
+        aa, ab, bb = (jnp.sum(x) for x in (w_u * u * u + w_v * v * v, (w_v - w_u) * u * v, w_u * v * v + w_v * u * u))
+        ra, rb = jnp.sum(w_u * r_u * u + w_v * r_v * v), jnp.sum(w_v * r_v * u - w_u * r_u * v)
+        observed = (jnp.sum(seen.weight) > 0) & (aa > 1e-12) & ((bb > 1e-12) | gain_only)
+        if gain_only:
+            change = jnp.stack([ra / jnp.where(observed, aa, 1), jnp.float32(0)])
+        else:
+            det = jnp.where(observed, aa * bb - ab * ab, 1)
+            change = jnp.stack([bb * ra - ab * rb, aa * rb - ab * ra]) / jnp.where(det > 0, det, 1)
+        return jnp.where(observed, before - change, before), observed
+
+    return in_gauge(*jax.lax.map(view, (observations(problem), present)))
+
+
+def in_gauge(response: Float[Array, "v 2"], observed: Float[Array, " v"]) -> Float[jax.Array, "v 2"]:
+    """Responses divided, as complex numbers, by their mean over the observed views; the others are the identity."""
+    counts = jnp.asarray(observed, jnp.float32)[:, None]
+    a, b = (counts * response).sum(axis=0) / jnp.maximum(counts.sum(), 1)
+    size = a**2 + b**2
+    divided = jnp.stack([response[:, 0] * a + response[:, 1] * b, response[:, 1] * a - response[:, 0] * b], axis=-1)
+    return jnp.where((counts > 0) & (size > 0), divided / jnp.where(size > 0, size, 1), jnp.float32([[1, 0]]))
