@@ -20,6 +20,8 @@ class Backend:
     """What keeps it from rendering arrays of a dtype here, or None."""
     function: str = "blend"
     """In that module, with the signature and the meaning of `rasterize.xla.blend`."""
+    together: bool = False
+    """Whether the images of a `vmap` are drawn at once, with room for each, instead of one after the other."""
 
 
 def _float32_only(dtype: Any) -> str | None:
@@ -39,9 +41,9 @@ def _needs_nvidia_gpu(dtype: Any) -> str | None:
 # it is used where it is named. Interpreted, it is for tests: exact, and very slow.
 BACKENDS = {
     "xla": Backend(".rasterize.xla", _float32_only),
-    "pallas_triton": Backend(".rasterize.pallas_triton", _needs_nvidia_gpu),
+    "pallas_triton": Backend(".rasterize.pallas_triton", _needs_nvidia_gpu, together=True),
     "reference": Backend(".rasterize.reference", lambda dtype: None),
-    "pallas_triton_interpreted": Backend(".rasterize.pallas_triton", _float32_only, "blend_interpreted"),
+    "pallas_triton_interpreted": Backend(".rasterize.pallas_triton", _float32_only, "blend_interpreted", together=True),
 }
 
 

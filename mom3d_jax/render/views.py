@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from mom3d_jax.cameras import positions
 from mom3d_jax.gaussians import opacities, scales
+from mom3d_jax.kernels.backends import BACKENDS, choose
 from mom3d_jax.kernels.rasterize import Rasterized, bucket, count_intersections, rasterize
 from mom3d_jax.render.projection import Projected, project_gaussians
 from mom3d_jax.render.spherical_harmonics import sh_colors
@@ -72,7 +73,8 @@ def rasterize_views(
 
     Differentiable in Gaussians, cameras and background. The Gaussians are shared: their gradients are summed as the
     views are walked. The backward pass renders each view again instead of keeping what all of them need, so that
-    memory does not grow with V, apart from the images.
+    memory does not grow with V, apart from the images. `pallas_triton` draws all views in one launch instead, which
+    fills a GPU, and takes memory for the lists of each.
 
     Args:
       gaussians: N Gaussians.
@@ -119,10 +121,18 @@ def _rasterize_views(
         gaussians, background = shared
         return render_view(gaussians, camera, background=background, capacity=capacity, backend=backend)
 
-    return over_views(one, (gaussians, background), cameras, mesh=mesh)
+    together = BACKENDS[choose(backend)].together
+    return over_views(one, (gaussians, background), cameras, mesh=mesh, together=together)
 
 
-def over_views(function: Callable[[Any, Any], Any], shared: Any, per_view: Any, *, mesh: Mesh | None = None) -> Any:
+def over_views(
+    function: Callable[[Any, Any], Any],
+    shared: Any,
+    per_view: Any,
+    *,
+    mesh: Mesh | None = None,
+    together: bool = False,
+) -> Any:
     """Map `function(shared, item)` over the leading axis of `per_view`, sharded over the mesh's `data` axis if any.
 
     Views run one after the other on their device: a rasterizer's loops have data-dependent lengths, which a vmap
@@ -134,13 +144,15 @@ def over_views(function: Callable[[Any, Any], Any], shared: Any, per_view: Any, 
       shared: pytree that every view sees whole, such as the Gaussians.
       per_view: pytree with a leading axis of views, such as cameras and frames.
       mesh: devices to spread the views over; None runs them where the arrays are.
+      together: `vmap` the views of a device after all, for a function that is made for it.
 
     Raises:
       ValueError: a number of views that is not a multiple of the mesh's `data` axis.
     """
 
     def local(shared: Any, per_view: Any) -> Any:
-        return jax.lax.map(lambda item: function(shared, item), per_view)
+        one = partial(function, shared)
+        return jax.vmap(one)(per_view) if together else jax.lax.map(one, per_view)
 
     if mesh is None:
         return local(shared, per_view)

@@ -44,8 +44,10 @@ OTHERS = [*sorted({*SOLVERS} - {"coupled", "admm"}), "optax:adam", "optax:lbfgs"
 
 @pytest.mark.parametrize("name", ["coupled", "admm", *(pytest.param(n, marks=pytest.mark.slow) for n in OTHERS)])
 def test_solvers(huge, name):
+    """On top of the problem's own arrays, 0.8 GB; of the default with them."""
     own = sum(np.dtype(a.dtype).itemsize * int(np.prod(a.shape)) for a in jax.tree.leaves(huge))
-    assert own + needed(jax.jit(run).lower(make_solver(name), huge).compile()) < LIMIT
+    more = needed(jax.jit(run).lower(make_solver(name), huge).compile())
+    assert more + (own if name == "coupled" else 0) < LIMIT
 
 
 def test_observing(huge):

@@ -74,15 +74,18 @@ def one_after_the_other() -> tuple[render.Rasterized, dict]:
     return jax.tree.map(lambda *x: np.stack(x), *images), {**by_gaussians, "background": by_background}
 
 
-@pytest.mark.parametrize("mesh", [None, "two devices"])
-def test_rasterize_views_equals_one_view_at_a_time(mesh, one_after_the_other):
+@pytest.mark.parametrize(
+    ("backend", "mesh"),
+    [("reference", None), ("reference", "two devices"), ("pallas_triton_interpreted", None)],
+)
+def test_rasterize_views_equals_one_view_at_a_time(backend, mesh, one_after_the_other):
     """Image, counts, and gradients of Gaussians and background; the gradients of one view are proven elsewhere."""
     mesh, poses = mesh and two_devices(), views()
     images, gradients = one_after_the_other
 
     def loss(parameters, background):
         g = dataclasses.replace(scene(), **parameters)
-        out = render.rasterize_views(g, poses, background=background, capacity=512, backend="reference", mesh=mesh)
+        out = render.rasterize_views(g, poses, background=background, capacity=512, backend=backend, mesh=mesh)
         return weighted(out, weights()), out
 
     (by_gaussians, by_background), out = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(

@@ -38,7 +38,7 @@ class Coupled:
     sharpest: float = 0.002
     """Last ε, px."""
     inner: int = static(default=10)
-    iterations: int = static(default=9)
+    iterations: int = static(default=12)
     tolerance: float = 0.0
 
     uses_priors = ALL_PRIORS

@@ -18,7 +18,7 @@ from mom3d_jax.motion3d.solvers.registry import make_solver, nearest
 
 log = logging.getLogger(__name__)
 
-SETTLED = 1e-3
+SETTLED = 0.01
 """A run is called converged if its last step changed the objective by less than this share (or its own tolerance)."""
 RAY_HOLD = 1.0
 """Least damping along rays that no view observes, where the part along them is set to 0 in the end, 1/px²."""
@@ -39,7 +39,7 @@ def solve(problem: Problem, solver: str = "coupled", **options: Any) -> tuple[Fl
       losses: before each step and after the last, mean |r| per observation, in px for L1; objective: the same with the
         priors, where there are any.
       stopped, converged, last_change: why the run ended ("tolerance", "iterations", "nothing to iterate"), whether the
-        last step still changed the objective by more than 0.1 %, and by which share it did.
+        last step still changed the objective by more than 1 %, and by which share it did.
       ignored_priors: priors of the problem that this solver does not know.
       radial_fixed: True where all views share one centre; the motion along the viewing rays is then set to 0.
       idle_points: how many points no view says anything about; they stay at 0.
