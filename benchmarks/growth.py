@@ -25,10 +25,10 @@ import jax
 from mom3d_jax.kernels import backends
 
 from benchmarks import timing
-from benchmarks.plots import Line, Panel, draw_panels
 from benchmarks.rasterize import bytes_per_intersection, describe, prepare, time_program
 from benchmarks.scenes import SIZES, Scene, make_scene
 from mom3d_jax.atomic import replacing
+from mom3d_jax.export import Curve, Panel, draw_panels
 
 MODULE = "benchmarks.growth"
 AXES = {"gaussians": "Gaussians", "width": "width, px (16:9)", "layers": "Gaussians per pixel"}
@@ -70,12 +70,12 @@ def panels(rows: list[timing.Row], device: str) -> list[Panel]:
     drawn = []
     for name, axis in AXES.items():
         own = sorted((row for row in rows if row["series"] == name), key=lambda row: row[name])
-        lines = [
-            Line(said, [row[name] for row in own], [row[key] for row in own])
+        curves = [
+            Curve(said, [row[name] for row in own], [row[key] for row in own])
             for key, said in (("forward_backward_ms", "forward and backward"), ("forward_ms", "forward"))
         ]
         if own:
-            drawn.append(Panel(titles[name], axis, "ms", lines))
+            drawn.append(Panel(titles[name], axis, "ms", curves))
     return drawn
 
 

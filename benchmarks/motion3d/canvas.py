@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from benchmarks.plots import short
+from mom3d_jax.export.curves import short
 
 SCALE = 2
 """Pixels of the picture per unit of length here."""

@@ -53,9 +53,7 @@ OPTIMIZERS = {
 SETTINGS: dict[str, Setting] = {
     **{name: Setting(name) for name in PLAIN},
     **{name: DEFAULT._replace(solver=name, options=options) for name, options in OPTIMIZERS.items()},
-    "coupled:fast": DEFAULT._replace(
-        solver="coupled", options={**DEFAULT.options, "iterations": 3, "inner": 10}, nuisance="none"
-    ),
+    "coupled:fast": DEFAULT._replace(solver="coupled", options={**DEFAULT.options, "iterations": 4}),
     "coupled:tangency": DEFAULT._replace(priors={**DEFAULT.priors, "tangency": 1.0}),
     DEFAULT.solver: DEFAULT,
 }
