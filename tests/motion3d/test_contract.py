@@ -74,7 +74,10 @@ def small(corrupted):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = ("optax:lbfgs", "optax:schedule_free_adamw")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in NAMES])
 class TestContract:
     def test_states_are_pytrees_and_keep_their_shape(self, name, small):
         solver, problem = few(name), ready(name, small)
