@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float
+from mom3d_jax.kernels.binning.extents import MIN_ALPHA
 from mom3d_jax.kernels.rasterize import tiles
 
 from benchmarks.timing import measure
 from mom3d_jax.types import Array
 
-MIN_ALPHA = 1 / 255
 BLOCK = 1 << 16
 """Gaussians whose rows of pixels are counted at a time."""
 
