@@ -1,6 +1,3 @@
-import json
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import correlate2d
 
-from mom3d_jax.metrics import METRICS, end_point_error, max_abs_difference, psnr, record, ssim, ssim_map
+from mom3d_jax.metrics import display_values, end_point_error, max_abs_difference, psnr, ssim, ssim_map
 
 
 @pytest.fixture
@@ -59,12 +56,13 @@ def test_equal_images():
     assert max_abs_difference(black, black) == 0
 
 
+@pytest.mark.parametrize("blur", ["products", "sums"])
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_ssim(pair, padding):
+def test_ssim(pair, padding, blur):
     image, reference, _ = pair
     expected = ssim_oracle(image, reference, padding)
-    np.testing.assert_allclose(ssim_map(image, reference, padding), expected, atol=2e-5)
-    np.testing.assert_allclose(ssim(image, reference, padding=padding), expected.mean(), atol=2e-6)
+    np.testing.assert_allclose(ssim_map(image, reference, padding, blur), expected, atol=2e-5)
+    np.testing.assert_allclose(ssim(image, reference, padding=padding, blur=blur), expected.mean(), atol=2e-6)
     assert 0.3 < expected.mean() < 0.95
 
 
@@ -142,18 +140,19 @@ def test_bad_ssim_requests(pair):
     image, reference, _ = pair
     with pytest.raises(ValueError, match="unknown SSIM padding 'wrap'"):
         ssim(image, reference, padding="wrap")
+    with pytest.raises(ValueError, match="unknown SSIM blur 'box'; known: products, sums"):
+        ssim(image, reference, blur="box")
     with pytest.raises(ValueError, match="at least 11x11 px, not 45x10"):
         ssim(image[:10], reference[:10])
 
 
-def test_records_say_what_was_measured():
-    entry = record("ssim", jnp.float32(0.5), padding="valid", view=3)
-    assert entry == {"metric": "ssim", "value": 0.5, **METRICS["ssim"], "padding": "valid", "view": 3}
-    for value, reason in ((math.nan, "nothing was counted or a value is NaN"), (math.inf, "the value is inf")):
-        entry = json.loads(json.dumps(record("psnr", value), allow_nan=False))
-        assert entry["value"] is None
-        assert entry["reason"] == reason
-    with pytest.raises(ValueError, match="unknown metric 'psnrr'; known: end_point_error"):
-        record("psnrr", 1.0)
-    with pytest.raises(ValueError, match="unit is part of the definition"):
-        record("psnr", 1.0, unit="dB")
+def test_display_values():
+    np.testing.assert_allclose(display_values(np.uint8([0, 51, 255])), np.float32([0, 0.2, 1]), rtol=1e-6)
+    np.testing.assert_array_equal(display_values(np.float32([-0.5, 1.5])), np.float32([-0.5, 1.5]))
+    rng = np.random.default_rng(0)
+    image, reference = rng.integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    for metric in (psnr, ssim, max_abs_difference):
+        expected = metric(image / np.float32(255), reference / np.float32(255))
+        np.testing.assert_allclose(metric(image, reference), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="not int32; convert them first"):
+        display_values(np.zeros(3, np.int32))
