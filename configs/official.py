@@ -49,6 +49,8 @@ def get_config():
 
     c.flow.taper_width = 0.0
     c.motion3d.solver = "official_sgd"
+    c.motion3d.loss = "l1"
+    c.motion3d.nuisance = "none"
     c.motion3d.options.official_sgd.update({"rate": 0.5, "decay": 0.97, "iterations": 200})
     c.animation.views = "2"
     c.displacements.integration = "linear"

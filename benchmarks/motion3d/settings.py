@@ -47,13 +47,14 @@ OPTIMIZERS = {
     "optax:adam": {"iterations": 60},
     "optax:lion": {"iterations": 60},
     "optax:schedule_free_adamw": {"iterations": 60},
-    "optax:lbfgs": {"iterations": 30},
+    "optax:lbfgs": {"iterations": 30, "memory_size": 3},  # more pairs cost 48 bytes per point each and gain nothing
 }
 """Optimizers on the problem of the default, with their options."""
 SETTINGS: dict[str, Setting] = {
     **{name: Setting(name) for name in PLAIN},
     **{name: DEFAULT._replace(solver=name, options=options) for name, options in OPTIMIZERS.items()},
     "coupled:fast": DEFAULT._replace(solver="coupled", options={**DEFAULT.options, "iterations": 4}),
+    "coupled:l1": DEFAULT._replace(loss="l1"),
     "coupled:tangency": DEFAULT._replace(priors={**DEFAULT.priors, "tangency": 1.0}),
     DEFAULT.solver: DEFAULT,
 }

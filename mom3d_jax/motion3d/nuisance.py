@@ -5,8 +5,8 @@ is then A_v times the motion seen in it. As complex numbers A = a + ib, and for 
 weighted least-squares fit with the weights of the robust loss, in closed form.
 
 Gauge: the motion and all responses may be changed together without changing any residual (m → m C, A → A C⁻¹, for small
-changes of view). The mean of A over the views that have observations is the identity; views without any keep the
-identity and do not count.
+changes of view). The mean of A over the views that have observations is the identity. Views far off the others count
+less in it (`in_gauge`), views without observations keep the identity and do not count.
 """
 
 import dataclasses
@@ -64,10 +64,26 @@ def fit_response(problem: Problem, motion: Float[Array, "n 3"], epsilon: float |
     return in_gauge(*jax.lax.map(view, (observations(problem), present)))
 
 
+ODD = 5.0
+"""A view counts less if its response is farther from the mean than this many times the median distance."""
+
+
 def in_gauge(response: Float[Array, "v 2"], observed: Float[Array, " v"]) -> Float[jax.Array, "v 2"]:
-    """Responses divided, as complex numbers, by their mean over the observed views; the others are the identity."""
-    counts = jnp.asarray(observed, jnp.float32)[:, None]
-    a, b = (counts * response).sum(axis=0) / jnp.maximum(counts.sum(), 1)
+    """Responses divided, as complex numbers, by their mean over the observed views; the others are the identity.
+
+    The mean is Huber's, from the median on: one odd view (one that sees a single hint, say) must not change the motion
+    of all others, while for normally distributed responses it is as good as the plain mean.
+    """
+    counts = jnp.asarray(observed, bool)
+    known = jnp.where(counts[:, None], response, jnp.nan)
+    mean = jnp.nanmedian(known, axis=0)
+    for _ in range(5):
+        distance = jnp.linalg.norm(known - mean[None], axis=-1)
+        bound = ODD * jnp.nanmedian(distance)
+        share = jnp.where(counts, jnp.where(distance > bound, bound / jnp.where(distance > 0, distance, 1), 1), 0)
+        mean = (share[:, None] * jnp.where(counts[:, None], response, 0)).sum(axis=0) / jnp.maximum(share.sum(), 1e-9)
+    a, b = mean
     size = a**2 + b**2
     divided = jnp.stack([response[:, 0] * a + response[:, 1] * b, response[:, 1] * a - response[:, 0] * b], axis=-1)
-    return jnp.where((counts > 0) & (size > 0), divided / jnp.where(size > 0, size, 1), jnp.float32([[1, 0]]))
+    defined = counts[:, None] & (size > 0)
+    return jnp.where(defined, divided / jnp.where(size > 0, size, 1), jnp.float32([[1, 0]]))

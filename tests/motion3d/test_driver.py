@@ -81,6 +81,14 @@ def test_report(corrupted):
     assert "objective" not in report
 
 
+def test_exact_flows_are_not_called_unfinished(plane, caplog):
+    """Where next to nothing is left, a step changes much of it."""
+    _, report = solve(dataclasses.replace(plane()[0], loss="cauchy"), "coupled", iterations=4)
+    assert report["last_change"] > 0.01
+    assert report["converged"]
+    assert not caplog.records
+
+
 def test_what_has_not_converged_is_said(corrupted, caplog):
     _, report = solve(corrupted, "sgd", iterations=3)
     assert not report["converged"]

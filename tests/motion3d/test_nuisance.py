@@ -65,6 +65,15 @@ def test_gauge_and_silent_views(responses):
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
 
 
+def test_an_odd_view_hardly_moves_the_gauge(responses):
+    one = responses @ [1, 1j]
+    odd = np.where(np.arange(25) == 7, -3, one)
+    fixed = np.asarray(in_gauge(np.stack([odd.real, odd.imag], -1).astype(np.float32), np.ones(25))) @ [1, 1j]
+    shift = np.delete(fixed / one, 7)
+    np.testing.assert_allclose(shift, shift[0], rtol=1e-5)
+    assert abs(shift[0] - 1) < 0.04 < abs(1 / odd.mean() - 1)
+
+
 @pytest.mark.parametrize("name", ["coupled", "irls", "sgd", "admm", "optax:lbfgs"])
 def test_motion_and_response_are_found_together(plane, responses, name):
     problem, motion = plane()

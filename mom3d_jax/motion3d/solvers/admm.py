@@ -62,20 +62,23 @@ class ADMM:
         stiffness = jnp.float32(self.stiffness)
         seen = observations(problem)
 
-        # The multipliers are carried and replaced view by view: there is room for them once, not twice.
-        def add(v: jax.Array, carry: tuple[jax.Array, tuple]) -> tuple[jax.Array, tuple]:
-            multiplier, total = carry
+        # The multipliers are replaced view by view: there is room for them once, not twice. A view's own are read at the
+        # end of the turn before, from the array as it then is: read beside their replacement, they make XLA copy all.
+        def add(v: jax.Array, carry: tuple[jax.Array, jax.Array, tuple]) -> tuple[jax.Array, jax.Array, tuple]:
+            multiplier, own, total = carry
             view = jax.tree.map(lambda a: a[v], seen)
             kept = []
-            for r, J, before in zip(*misfit(view, X, F), coordinates(multiplier[v]), strict=True):
+            for r, J, before in zip(*misfit(view, X, F), coordinates(own), strict=True):
                 y = jnp.clip(r + before, -1 / stiffness, 1 / stiffness)
                 w = stiffness * view.weight
                 pull = w * (2 * y - before)
                 rows = [w * J[i] * J[j] for i, j in UPPER] + [pull * J[i] for i in range(3)]
                 total = tuple(t + row for t, row in zip(total, rows, strict=True))
                 kept.append(y)
-            return multiplier.at[v].set(jnp.stack(kept, axis=-1)), total
+            multiplier = multiplier.at[v].set(jnp.stack(kept, axis=-1))
+            return multiplier, multiplier[jnp.minimum(v + 1, len(multiplier) - 1)], total
 
-        start = multiplier, tuple(jnp.zeros(len(problem.points), jnp.float32) for _ in range(9))
-        multiplier, entries = jax.lax.fori_loop(0, multiplier.shape[0], add, start)
+        zero = jnp.zeros(len(problem.points), jnp.float32)
+        start = multiplier, multiplier[0], (zero,) * 9
+        multiplier, _, entries = jax.lax.fori_loop(0, len(multiplier), add, start)
         return Split(motion, multiplier, add_local_priors(problem, penalty_of(problem), motion, entries))

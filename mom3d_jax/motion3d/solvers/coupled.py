@@ -31,14 +31,14 @@ class Coupled:
     The linear system holds every point and all priors; it is preconditioned by each point's own 3×3 block.
     """
 
-    epsilon: float = 0.3
+    epsilon: float = 0.6
     """First smoothing of the loss, px."""
-    shrink: float = 0.7
+    shrink: float = 0.6
     """Factor on ε per round."""
     sharpest: float = 0.002
     """Last ε, px."""
     inner: int = static(default=10)
-    iterations: int = static(default=12)
+    iterations: int = static(default=8)
     tolerance: float = 0.0
 
     uses_priors = ALL_PRIORS

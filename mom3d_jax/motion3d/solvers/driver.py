@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 SETTLED = 0.01
 """A run is called converged if its last step changed the objective by less than this share (or its own tolerance)."""
+EXACT = 1e-4
+"""The same, for flows that fit almost exactly: by less than this much, px."""
 RAY_HOLD = 1.0
 """Least damping along rays that no view observes, where the part along them is set to 0 in the end, 1/px²."""
 
@@ -39,7 +41,7 @@ def solve(problem: Problem, solver: str = "coupled", **options: Any) -> tuple[Fl
       losses: before each step and after the last, mean |r| per observation, in px for L1; objective: the same with the
         priors, where there are any.
       stopped, converged, last_change: why the run ended ("tolerance", "iterations", "nothing to iterate"), whether the
-        last step still changed the objective by more than 1 %, and by which share it did.
+        last step still changed the objective (by more than 1 % and 1e-4 px), and by which share it did.
       ignored_priors: priors of the problem that this solver does not know.
       radial_fixed: True where all views share one centre; the motion along the viewing rays is then set to 0.
       idle_points: how many points no view says anything about; they stay at 0.
@@ -111,12 +113,13 @@ def _course(solver: Solver, done: Run, priors: Priors) -> dict[str, Any]:
     tolerance = float(solver.tolerance)
     by_tolerance = steps > 0 and tolerance > 0 and change <= tolerance
     evaluations = getattr(done.state, "evaluations", steps * getattr(solver, "evaluations", 1))
+    moved = abs(float(done.objectives[steps]) - float(done.objectives[max(steps - 1, 0)]))
     course = {
         "steps": steps,
         "evaluations": int(evaluations),
         "losses": [float(x) for x in done.losses[: steps + 1]],
         "stopped": "nothing to iterate" if not solver.iterations else "tolerance" if by_tolerance else "iterations",
-        "converged": change <= max(tolerance, SETTLED),
+        "converged": change <= max(tolerance, SETTLED) or moved <= EXACT,
         "last_change": change,
     }
     if any(float(getattr(priors, name)) > 0 for name in ALL_PRIORS):
