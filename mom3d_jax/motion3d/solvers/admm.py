@@ -62,8 +62,8 @@ class ADMM:
         stiffness = jnp.float32(self.stiffness)
         seen = observations(problem)
 
-        # The multipliers are replaced view by view: there is room for them once, not twice. A view's own are read at the
-        # end of the turn before, from the array as it then is: read beside their replacement, they make XLA copy all.
+        # The multipliers are replaced view by view: there is room for them once, not twice. A view's own are read at
+        # the end of the turn before, from the array as it then is: read beside their replacement, XLA copies them all.
         def add(v: jax.Array, carry: tuple[jax.Array, jax.Array, tuple]) -> tuple[jax.Array, jax.Array, tuple]:
             multiplier, own, total = carry
             view = jax.tree.map(lambda a: a[v], seen)
