@@ -16,7 +16,7 @@ from mom3d_jax.motion3d import predict
 from mom3d_jax.motion3d.projected import splat
 
 PANEL = (400, 300)
-KEY = 160
+KEY = 200
 """Width of a legend."""
 FEW_STEPS = 12
 """Up to that many, each step gets a dot."""
@@ -49,7 +49,7 @@ def draw_convergence(curves: Rows, default: str | None, path: Path) -> None:
     # The thick line goes below the others.
     curves.sort(key=lambda c: c["solver"] != default)
     canvas = Canvas(2 * PANEL[0] + KEY, 2 * PANEL[1])
-    for i, (y, y_name) in enumerate((("loss", "loss"), ("epe_truth_px", "EPE to the truth, px"))):
+    for i, (y, y_name) in enumerate((("loss", "loss, each its own"), ("epe_truth_px", "EPE to the truth, px"))):
         for j, (x, x_name) in enumerate((("evaluations", "evaluations"), ("seconds", "seconds, without compilation"))):
             lines = [
                 Line(c[x][1:], c[y][1:], *style[c["solver"]], c["steps"][-1] <= FEW_STEPS)
@@ -76,7 +76,7 @@ def draw_bars(rows: Rows, nothing: float, path: Path) -> None:
     if not rows:
         return
     longest = 1.12 * max(nothing, *(r["epe_truth_px"] for r in rows))
-    name_width, row_height, length = 150, 20, 520
+    name_width, row_height, length = 190, 20, 480
     canvas = Canvas(name_width + length + 60, 64 + row_height * len(rows))
     canvas.write(f"{rows[0]['problem']}: EPE to the truth, px", (10, 18), size=0.44)
     across = lambda value: name_width + value / longest * length
