@@ -3,11 +3,11 @@
 Rays that leave the eye with the same x / z stay over one line of the ground and differ in their rise y / z alone. On a
 grid of (x / z, y / z) the ray of every cell meets the ground at the first row of the height table where the largest
 slope so far, max (h - eye) / (z - eye), passes its rise: a running maximum and a count, no march for every ray.
-A ray between the cells takes the nearest one's row and solves for its own z in it.
+A ray between the cells takes the nearest one's row and solves for its own z in it, which does for pictures.
 
-The two kinds of surface next to each other at a silhouette or a shore are told apart ray by ray: `unsure` says where,
-`own_crossing` decides. What is left against `Terrain.trace`, which marches every ray by itself, are things thinner than
-a cell.
+What has to be exact looks at the ground on the line of the ray itself, `own_crossing`, only where the cells around it
+have found it. What comes first at a silhouette or a shore is told apart in the same way; `unsure` says where. What is
+left against `Terrain.trace`, which marches every ray by itself, are things thinner than a cell.
 """
 
 import dataclasses
@@ -49,6 +49,13 @@ class Grid:
         column = np.clip(np.rint((across - self.left) * (1 / self.step)), 0, self.columns - 1)
         row = np.clip(np.rint((rise - self.low) * (1 / self.step)), 0, self.rows - 1)
         return row.astype(np.int32) * self.columns + column.astype(np.int32)
+
+
+def root(near: Values, far: Values, low: Values, high: Values) -> Values:
+    """Where what is `low` ≤ 0 at `near` and `high` > 0 at `far` is zero, if straight; `far` where `low` is more."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(np.nan_to_num(low / (low - high), nan=1.0), 0, 1)
+    return near + share * (far - near)
 
 
 class Columns:
@@ -96,60 +103,70 @@ class Columns:
         row = np.minimum(row, n - 1)
         before = np.maximum(row - 1, 0)
         column = cell % self.grid.columns
-        low, high = self._slope[before, column], self._slope[row, column]
-        return np.where(missed, np.inf, self._between(before, row, low, high, rise))
+        low, high = self._slope[before, column] - rise, self._slope[row, column] - rise
+        return np.where(missed, np.inf, root(self._ahead[before, 0], self._ahead[row, 0], low, high))
 
     @functools.cached_property
-    def _around(self) -> tuple[Values, Values]:
-        """Least and largest crossing in the 3 × 3 cells around each one."""
-        z = np.append(self._ahead[:, 0], np.float32(np.inf))[self._row].reshape(self.grid.rows, self.grid.columns)
+    def _around(self) -> tuple[Int[np.ndarray, " cells"], Int[np.ndarray, " cells"]]:
+        """Least and largest row of the crossings in the 3 × 3 cells around each one."""
+        rows = self._row.reshape(self.grid.rows, self.grid.columns).astype(np.uint16)
         window = np.ones((3, 3), np.uint8)
-        return cv2.erode(z, window).ravel(), cv2.dilate(z, window).ravel()
+        return cv2.erode(rows, window).ravel(), cv2.dilate(rows, window).ravel()
 
     def unsure(self, across: Values, rise: Values, other: Values) -> Bool[np.ndarray, " n"]:
         """Where the cells around a ray do not agree whether the ground comes before z = `other`."""
         cell = self.grid.cell(across, rise)
-        low, high = (z[cell] for z in self._around)
+        z = np.append(self._ahead[:, 0], np.float32(np.inf))
+        low, high = (z[row[cell]] for row in self._around)
         return (low < other * (1 + BLUR)) & (high > other * (1 - BLUR))
 
     def own_crossing(self, across: Values, rise: Values) -> Values:
         """`crossing` on the line of each ray itself.
 
-        It is looked for where the rays of the 3 × 3 cells around it meet the ground, and some rows before and after.
+        It goes from row to row, from some rows before the first crossing in the 3 × 3 cells around it to some rows
+        after the last one.
         """
         cell = self.grid.cell(across, rise)
-        row, column = np.divmod(cell, self.grid.columns)
-        found = np.full(len(across), len(self._slope), np.int32)
-        for down in (-1, 0, 1):
-            for right in (-1, 0, 1):
-                j = np.clip(row + down, 0, self.grid.rows - 1)
-                i = np.clip(column + right, 0, self.grid.columns - 1)
-                near = self._row[j * self.grid.columns + i]
-                for offset in range(-ROWS, ROWS + 1):
-                    tried = np.clip(near + offset, 0, len(self._slope) - 1)
-                    hit = (near < len(self._slope)) & (tried < found)
-                    hit[hit] = self._slope_at(tried[hit], across[hit]) > rise[hit]
-                    found[hit] = tried[hit]
-        missed = found == len(self._slope)
-        after = np.where(missed, 0, found)
-        before = np.maximum(after - 1, 0)
-        low, high = self._slope_at(before, across), self._slope_at(after, across)
-        return np.where(missed, np.inf, self._between(before, after, low, high, rise))
+        across, rise = across.astype(np.float32), rise.astype(np.float32)
+        first, last = (row[cell].astype(np.int32) for row in self._around)
+        row, last = np.maximum(first - ROWS, 0), np.minimum(last + ROWS, len(self._slope) - 1)
+        # Where the first row that is tried is above the ray already, the crossing is taken to be there.
+        before, after = np.full((2, len(across)), np.inf, np.float32)
+        hit = np.zeros(len(across), bool)
+        going = np.flatnonzero(row <= last)
+        while len(going):
+            after[going] = self._slope_at(row[going], across[going])
+            hit[going] = after[going] > rise[going]
+            going = going[~hit[going] & (row[going] < last[going])]
+            before[going] = after[going]
+            row[going] += 1
+        found = np.full(len(across), np.inf)
+        found[hit] = self._solved(*(a[hit] for a in (row, across, rise, before, after)))
+        return found
+
+    def _solved(
+        self, row: Int[np.ndarray, " n"], across: Values, rise: Values, before: Values, after: Values
+    ) -> Values:
+        """z of the crossing between the row before, in which the ground is seen in slope `before`, and this one.
+
+        Two steps of false position: the ground is curved where a ray goes from column to column of steep rocks.
+        """
+        near, far = self._ahead[np.maximum(row - 1, 0), 0], self._ahead[row, 0]
+        low, high = before - rise, after - rise
+        z = root(near, far, low, high)
+        x, y, start = self._origin
+        off = (self._terrain.height_at(x + across * z, start + z) - y) / z - rise
+        below = off > 0
+        return root(
+            np.where(below, near, z), np.where(below, z, far), np.where(below, low, off), np.where(below, off, high)
+        )
 
     def _slope_at(self, row: Int[np.ndarray, " n"], across: Values) -> Values:
         """Slope in which the ground of a row is seen, for any x / z."""
         fan, ahead = self._terrain.fan, self._ahead[row, 0]
-        column = fan.column_at((self._origin[0] + across * ahead) / (ahead + self._origin[2]))
+        x, y, z = self._origin.astype(np.float32)
+        column = fan.column_at((x + across * ahead) / (ahead + z))
         i = np.minimum(column.astype(np.int32), fan.columns - 2)
         line = (row + self._first) * fan.columns + i
         flat = self._terrain.heights.ravel()
-        return (flat[line] + (column - i) * (flat[line + 1] - flat[line]) - self._origin[1]) / ahead
-
-    def _between(
-        self, before: Int[np.ndarray, "*n"], after: Int[np.ndarray, "*n"], low: Values, high: Values, rise: Values
-    ) -> Values:
-        """z between two rows where the slope of the ground goes through the rise of the ray."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.clip(np.nan_to_num((rise - low) / (high - low), nan=1.0), 0, 1)
-        near, far = self._ahead[before, 0], self._ahead[after, 0]
-        return near + share * (far - near)
+        return (flat[line] + (column - i) * (flat[line + 1] - flat[line]) - y) / ahead

@@ -22,7 +22,7 @@ output, in DIR
   manifest.json          which scenes, and how they were made; written last
   NAME/image.png|json    what a user brings: photo and LabelMe annotation; NAME is an input of train.py
   NAME/given/            the same with what --corrupt asks for, also an input of train.py
-  NAME/truth/            exact depth, motion, flow, masks, cameras, and frames along the paths
+  NAME/truth/            exact depth, motion, flow, masks, cameras; frames and their motion along paths
 
 examples
   python -m mom3d_jax synth --out data/small --scenes 4

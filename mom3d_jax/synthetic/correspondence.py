@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mom3d_jax.cameras import pixel_grid
 from mom3d_jax.synthetic.world import TERRAIN, World
@@ -18,6 +18,16 @@ SAME = 1e-6
 """A surface nearer than the point by more than this share of its distance hides it."""
 GROUND = 1e-3
 """The same for the ground, which rays that graze it meet at slightly different places of the table."""
+
+
+class Sight(NamedTuple):
+    """What a camera sees at the centres of its pixels."""
+
+    camera: Cameras
+    points: Vectors
+    """Row by row, level axes."""
+    kind: Int[np.ndarray, " n"]
+    """As `World.trace` reports it."""
 
 
 class Match(NamedTuple):
@@ -44,32 +54,30 @@ def turn_of(camera: Cameras, world: World) -> Float[np.ndarray, "3 3"]:
     return world.from_camera @ np.asarray(camera.rotation, np.float64).T
 
 
-def correspondence(
-    world: World,
-    first: Cameras,
-    second: Cameras,
-    frames: float = 0.0,
-    tracers: tuple[Tracer, Tracer] | None = None,
-) -> Match:
-    """Flow and occlusion from one camera to another, `frames` later.
-
-    The shape of the landscape does not change, so that no absolute time is needed. Flow is the exact path of the
-    material, whole arc and all, not its velocity.
+def look(world: World, camera: Cameras, tracer: Tracer | None = None) -> Sight:
+    """What a camera sees at the centres of its pixels.
 
     Args:
       world: what is looked at.
-      first: the camera whose pixels are followed.
-      second: the camera that looks for them; the same one for optical flow.
-      frames: how much later, whole or not, negative for earlier.
-      tracers: of the first and the second camera; None: every ray is marched by itself.
+      camera: one camera.
+      tracer: of this camera; None: every ray is marched by itself.
     """
-    trace_first, trace_second = tracers or (world.trace, world.trace)
+    origin, direction = rays(camera, world, pixel_grid(camera.width, camera.height).reshape(-1, 2))
+    distance, kind = (tracer or world.trace)(origin, direction)
+    return Sight(camera, origin + distance[:, None] * direction, kind)
+
+
+def moving(world: World, sight: Sight) -> Bool[np.ndarray, "h w"]:
+    """Where what is seen moves."""
+    step = world.motion(sight.points, sight.kind)
+    return (step != 0).any(axis=-1).reshape(sight.camera.height, sight.camera.width)
+
+
+def follow(world: World, sight: Sight, second: Cameras, frames: float, tracer: Tracer | None = None) -> Match:
+    """Where another camera sees the same points, `frames` later; `correspondence` says more."""
+    first = sight.camera
+    kind, moved = sight.kind, sight.points + world.motion(sight.points, sight.kind, frames)
     pixels = pixel_grid(first.width, first.height).reshape(-1, 2)
-    origin, direction = rays(first, world, pixels)
-    distance, kind = trace_first(origin, direction)
-    points = origin + distance[:, None] * direction
-    step = world.motion(points, kind, frames)
-    moved = points + step
     turn, (eye, _) = turn_of(second, world), rays(second, world, pixels[:1])
     focal, centre = np.asarray(second.focal, np.float64), np.asarray(second.centre, np.float64)
     away = moved - eye
@@ -79,14 +87,29 @@ def correspondence(
     landed = np.stack([f * v / z + c for f, v, c in zip(focal, (x, y), centre, strict=True)], axis=-1)
     with np.errstate(invalid="ignore"):
         inside = ((landed >= 0) & (landed <= (second.width, second.height))).all(axis=-1)
-    gone = np.zeros(len(points), bool)
+    gone = np.zeros(len(moved), bool)
     for number, surface in enumerate(world.surfaces, start=1):
         gone[kind == number] = ~surface.there(moved[kind == number])
     seen = inside & ~gone
     # The ground of one and the same camera is what it was; anything else is looked for.
     asked = np.flatnonzero(seen & ((kind != TERRAIN) | (second is not first)))
-    met, _ = trace_second(eye, moved[asked] - eye)
+    met, _ = (tracer or world.trace)(eye, away[asked])
     tolerance = np.where(kind[asked] == TERRAIN, GROUND, SAME)
     seen[asked] = met > 1 - tolerance
     shape = (first.height, first.width)
     return Match((landed - pixels).reshape(*shape, 2).astype(np.float32), 1 - seen.reshape(shape).astype(np.float32))
+
+
+def correspondence(world: World, first: Cameras, second: Cameras, frames: float = 0.0) -> Match:
+    """Flow and occlusion from one camera to another, `frames` later; every ray is marched by itself.
+
+    The shape of the landscape does not change, so that no absolute time is needed. Flow is the exact path of the
+    material, whole arc and all, not its velocity, seen by a camera that has moved on meanwhile.
+
+    Args:
+      world: what is looked at.
+      first: the camera whose pixels are followed.
+      second: the camera that looks for them; the same one for optical flow of a camera that stands.
+      frames: how much later, whole or not, negative for earlier.
+    """
+    return follow(world, look(world, first), second, frames)

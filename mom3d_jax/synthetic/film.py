@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mom3d_jax.synthetic.columns import Columns, Grid
-from mom3d_jax.synthetic.correspondence import Match, correspondence, rays, turn_of
+from mom3d_jax.synthetic.correspondence import Match, Sight, follow, look, rays, turn_of
 from mom3d_jax.synthetic.world import TERRAIN, World
 from mom3d_jax.types import Cameras
 
@@ -82,17 +82,26 @@ class Shot:
         return cv2.resize(colour, (self.camera.width, self.camera.height), interpolation=cv2.INTER_AREA)
 
     def flow(self, frames: float = 1.0) -> Match:
-        """Flow and occlusion of this camera, `frames` later."""
-        return correspondence(self.world, self.camera, self.camera, frames, (self.trace, self.trace))
+        """Flow and occlusion of this camera where it stands, `frames` later."""
+        return self.match(self.sight, frames)
+
+    @functools.cached_property
+    def sight(self) -> Sight:
+        """What is seen at the centres of the pixels."""
+        return look(self.world, self.camera, self.trace)
+
+    def match(self, earlier: Sight, frames: float = 1.0) -> Match:
+        """Flow and occlusion from another camera of this world to this one, `frames` later."""
+        return follow(self.world, earlier, self.camera, frames, self.trace)
 
     def trace(
         self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, "n 3"]
     ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """`World.trace` for rays of this camera: by columns, and one by one where these are not sure."""
+        """`World.trace` for rays of this camera: by columns, and where the ground may be seen, each ray by itself."""
         z = direction[:, 2]
         across, rise = (direction[:, i] / z for i in (0, 1))
         ground = self._columns.crossing(across, rise) / z
-        other, _ = self.world.nearest(np.full(len(z), np.inf), origin, direction)
-        unsure = self._columns.unsure(across, rise, other * z)
-        ground[unsure] = self._columns.own_crossing(across[unsure], rise[unsure]) / z[unsure]
-        return self.world.nearest(ground, origin, direction)
+        other, kind = self.world.nearest(np.full(len(z), np.inf), origin, direction)
+        asked = (ground < other) | self._columns.unsure(across, rise, other * z)
+        ground[asked] = self._columns.own_crossing(across[asked], rise[asked]) / z[asked]
+        return np.minimum(ground, other), np.where(ground < other, TERRAIN, kind)

@@ -1,4 +1,4 @@
-"""The truth of a scene as files: exact frames, flow and occlusion along the paths, for both kinds of motion."""
+"""The truth of a scene as files: exact frames and their motion along the paths, for both kinds of motion."""
 
 import json
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mom3d_jax.atomic import replacing
 from mom3d_jax.cameras import select
-from mom3d_jax.synthetic.correspondence import Match
+from mom3d_jax.synthetic.correspondence import Match, Sight, moving
 from mom3d_jax.synthetic.film import Shot
 from mom3d_jax.synthetic.paths import INPUT, cameras_of
 from mom3d_jax.synthetic.scene import SyntheticScene
@@ -25,10 +25,33 @@ COMPRESSION = 1
 """Of PNG files: 1 is the fastest."""
 
 
+class Track:
+    """The motion along one path, shot by shot."""
+
+    def __init__(self) -> None:
+        self.moving: list[Bool[np.ndarray, "h w"]] = []
+        """Of every shot."""
+        self.matches: list[Match] = []
+        """From every shot to the next one."""
+        self._sight: Sight | None = None
+
+    def add(self, shot: Shot) -> None:
+        """The next shot, one frame later. It is not kept, since shots are large."""
+        if self._sight is shot.sight:
+            # What a fixed camera sees does not depend on time.
+            self.moving.append(self.moving[-1])
+            self.matches.append(self.matches[-1] if self.matches else shot.flow())
+            return
+        self.moving.append(moving(shot.world, shot.sight))
+        if self._sight is not None:
+            self.matches.append(shot.match(self._sight))
+        self._sight = shot.sight
+
+
 def write_truth(
     folder: Path, scene: SyntheticScene, paths: tuple[str, ...], truths: tuple[str, ...], frames: int
 ) -> Iterator[int]:
-    """Write frames, flows and cameras into `folder`, one folder per truth and path; the layout is in docs/synthetic.md.
+    """Write frames, motion and cameras into `folder`, a folder per truth and path; the layout is in docs/synthetic.md.
 
     Args:
       folder: `truth/` of the scene.
@@ -45,7 +68,7 @@ def write_truth(
       FloatingPointError: a flow that is not finite.
     """
     cameras = {name: cameras_of(scene, name, frames) for name in paths}
-    matches: dict[str, list[Match]] = {name: [] for name in paths}
+    tracks = {name: Track() for name in paths}
     fixed = Shot(scene.world, scene.camera)
     # One frame after the other, all views of it together: the paint of the periodic truth is made once per frame.
     for k in range(frames):
@@ -53,15 +76,13 @@ def write_truth(
             shot = fixed if name == INPUT else Shot(scene.world, select(cameras[name], k))
             for truth in truths:
                 write_picture(folder / truth / name / f"{k:06d}.png", shot.picture(float(k), TRUTHS[truth]))
-            if k < frames - 1:
-                # What a fixed camera sees does not depend on time.
-                matches[name].append(matches[name][0] if name == INPUT and k else shot.flow(1.0))
+            tracks[name].add(shot)
             yield 1
     for name in paths:
-        first = folder / truths[0] / name / "flow.npz"
-        write_flow(first, matches[name])
+        first = folder / truths[0] / name / "motion.npz"
+        write_motion(first, tracks[name])
         for other in truths[1:]:
-            link(first, folder / other / name / "flow.npz")
+            link(first, folder / other / name / "motion.npz")
     content = {
         name: {
             "rotation": np.asarray(c.rotation, np.float64).tolist(),
@@ -82,21 +103,23 @@ def write_picture(path: Path, picture: Float[np.ndarray, "h w 3"]) -> None:
         draft.write_bytes(code.tobytes())
 
 
-def write_flow(path: Path, matches: list[Match]) -> None:
-    """`flow` [K-1,h,w,2], px per frame, and `occlusion` [K-1,h,w] of a path.
+def write_motion(path: Path, track: Track) -> None:
+    """`moving` [K,h,w], `flow` [K-1,h,w,2], px per frame, and `hidden` [K-1,h,w] of a path.
 
     Raises:
       FloatingPointError: a flow that is not finite.
     """
-    flow = np.stack([match.flow for match in matches])
-    occluded = np.stack([match.occluded for match in matches]).astype(np.uint8)
+    flow = np.stack([match.flow for match in track.matches])
     if not np.isfinite(flow).all():
         raise FloatingPointError(f"{path}: a flow that is not finite; the camera has passed through a surface")
     with np.errstate(over="ignore"):
         half = flow.astype(np.float16)
     close = bool((np.abs(half.astype(np.float32) - flow) < FLOW_TOLERANCE).all())
+    hidden = np.stack([match.occluded for match in track.matches]).astype(np.uint8)
     with replacing(path) as draft:
-        np.savez_compressed(draft, flow=half if close else flow, occlusion=occluded)
+        np.savez_compressed(
+            draft, moving=np.stack(track.moving).astype(np.uint8), flow=half if close else flow, hidden=hidden
+        )
 
 
 def write_json(path: Path, content: object) -> None:

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from mom3d_jax import __main__ as main
-from mom3d_jax.cameras import generation_cameras, path_cameras, select
+from mom3d_jax.cameras import generation_cameras, path_cameras, pixel_grid, select
 from mom3d_jax.inputs import find_files, load_scene
 from mom3d_jax.progress import Progress
-from mom3d_jax.synthetic import command, dataset, landscape
+from mom3d_jax.synthetic import command, dataset, landscape, render
 from mom3d_jax.synthetic.correspondence import correspondence
+from mom3d_jax.synthetic.film import Shot
 from mom3d_jax.synthetic.given import Corruptions, wrong_depth, wrong_flows
-from mom3d_jax.synthetic.paths import depth_scale, in_world
-from mom3d_jax.synthetic.truth import write_flow
+from mom3d_jax.synthetic.paths import cameras_of, in_world
+from mom3d_jax.synthetic.truth import Track, write_motion
 
 W, H, K = 96, 54, 4
 WORDS = ("--size", f"{W}x{H}", "--frames", str(K), "--workers", "1")
@@ -48,7 +49,7 @@ def picture(path):
 
 def test_the_layout(data, folder):
     truth = [f"{kind}/{path}/{name}" for kind in ("advected", "periodic") for path in ("input", "circle", "zoom-in")
-             for name in ("flow.npz", *(f"{k:06d}.png" for k in range(K)))]  # fmt: skip
+             for name in ("motion.npz", *(f"{k:06d}.png" for k in range(K)))]  # fmt: skip
     truth += ["depth.npy", "flow.npy", "motion.npy", "mask.png", "sky.png", "cameras.json", "scene.json"]
     views = [f"given/flow/view_{v:02d}.npy" for v in range(25)]
     expected = {"image.png", "image.json", "given/image.png", "given/image.json", "given/depth.npy", *views}
@@ -92,32 +93,54 @@ def test_frames_and_photo_belong_together(folder):
         assert np.abs(picture(truth / kind / "input" / "000002.png") - 1.0 * photo).mean() > 0.1
 
 
-def test_flow_files_are_exact(folder, scene):
-    unit = path_cameras(scene.camera, "circle", K)
-    with np.load(folder / "truth" / "periodic" / "circle" / "flow.npz") as file:
-        flow, occlusion = file["flow"], file["occlusion"]
-    assert flow.shape == (K - 1, H, W, 2)
-    assert occlusion.shape == (K - 1, H, W)
-    assert (flow.dtype, occlusion.dtype) == (np.float16, np.uint8)
+@pytest.mark.parametrize("name", ["input", "circle", "zoom-in"])
+def test_motion_files_are_exact(folder, scene, name):
+    """Against a march of every ray, from camera k to camera k + 1 one frame later."""
+    with np.load(folder / "truth" / "periodic" / name / "motion.npz") as file:
+        moving, flow, hidden = (file[key] for key in ("moving", "flow", "hidden"))
+    assert (moving.shape, flow.shape, hidden.shape) == ((K, H, W), (K - 1, H, W, 2), (K - 1, H, W))
+    assert (moving.dtype, flow.dtype, hidden.dtype) == (np.uint8, np.float16, np.uint8)
+    cameras = cameras_of(scene, name, K)
+    for k in range(K):
+        mask = render(scene, select(cameras, k), float(k), supersample=1).mask
+        assert (moving[k] == mask).mean() > 0.999
     for k in range(K - 1):
-        camera = in_world(select(unit, k), depth_scale(scene))
-        exact = correspondence(scene.world, camera, camera, 1.0)
+        exact = correspondence(scene.world, select(cameras, k), select(cameras, k + 1), 1.0)
         close = np.abs(flow[k].astype(np.float32) - exact.flow).max(-1) < 0.01
         assert close.mean() > 0.998
-        assert (occlusion[k] == exact.occluded).mean() > 0.998
+        assert (hidden[k] == exact.occluded).mean() > 0.999
+    ground = moving[0] == 0
+    assert (np.abs(flow[0][ground]).max() > 0.5) == (name != "input")
+
+
+def test_flow_of_a_path_leads_from_frame_to_frame(folder):
+    """Where a pixel's flow leads, the next frame of the path shows the same."""
+    truth = folder / "truth" / "advected" / "circle"
+    with np.load(truth / "motion.npz") as file:
+        flow, seen = file["flow"][1].astype(np.float32), file["hidden"][1] == 0
+    now, after = (picture(truth / f"{k:06d}.png").astype(np.float32) for k in (1, 2))
+    where = pixel_grid(W, H) - np.float32(0.5) + flow
+    followed = cv2.remap(after, where, None, cv2.INTER_LINEAR)
+    moved, still = (np.abs(image - now)[seen].mean() for image in (followed, after))
+    assert moved < 0.4 * still
 
 
 def test_flow_keeps_single_precision_where_half_is_not_enough(tmp_path, scene):
-    match = correspondence(scene.world, scene.camera, scene.camera, 1.0)
+    track, shot = Track(), Shot(scene.world, scene.camera)
+    track.add(shot)
+    track.add(shot)
+    (match,) = track.matches
     for scale, kind in ((1.0, np.float16), (300.0, np.float32)):
-        write_flow(tmp_path / "flow.npz", [match._replace(flow=scale * match.flow)])
-        with np.load(tmp_path / "flow.npz") as file:
+        track.matches = [match._replace(flow=scale * match.flow)]
+        write_motion(tmp_path / "motion.npz", track)
+        with np.load(tmp_path / "motion.npz") as file:
             assert file["flow"].dtype == kind
             assert np.abs(file["flow"] - scale * match.flow).max() < 0.01
     broken = match.flow.copy()
     broken[3, 4] = np.nan
-    with pytest.raises(FloatingPointError, match=r"flow\.npz: a flow that is not finite"):
-        write_flow(tmp_path / "flow.npz", [match._replace(flow=broken)])
+    track.matches = [match._replace(flow=broken)]
+    with pytest.raises(FloatingPointError, match=r"motion\.npz: a flow that is not finite"):
+        write_motion(tmp_path / "motion.npz", track)
 
 
 def test_given_is_an_input_of_the_pipeline(folder, scene):

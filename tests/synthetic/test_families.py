@@ -152,18 +152,23 @@ def test_material_leaves_a_fall_at_its_foot(worlds):
 def test_films_show_what_rays_show(quick, turned):
     """Columns against a march for every ray: the same flow and occlusion but for a few pixels, the same pictures."""
     if turned:
-        camera = select(generation_cameras(quick.camera, quick.depth), 8)
+        cameras = [select(generation_cameras(quick.camera, quick.depth), view) for view in (7, 8)]
     else:
-        camera = select(cameras_of(quick, "circle", 60), 7)
-    shot, exact = Shot(quick.world, camera), correspondence(quick.world, camera, camera, 1.0)
-    match = shot.flow(1.0)
-    assert (np.abs(match.flow - exact.flow).max(-1) > 1e-3).mean() < 1e-3
-    assert (match.occluded != exact.occluded).mean() < 1e-3
+        cameras = [select(cameras_of(quick, "circle", 60), k) for k in (7, 8)]
+    before, shot = (Shot(quick.world, camera) for camera in cameras)
+    camera = cameras[1]
+    exact = correspondence(quick.world, camera, camera, 1.0)
+    for match, truth in (
+        (shot.flow(1.0), exact),
+        (shot.match(before.sight), correspondence(quick.world, *cameras, 1.0)),
+    ):
+        assert (np.abs(match.flow - truth.flow).max(-1) > 1e-3).mean() < 1e-3
+        assert (match.occluded != truth.occluded).mean() < 1e-3
     for loop in (False, True):
         shown, traced = shot.picture(12.5, loop), render(quick, camera, 12.5, loop=loop).image
         assert np.abs(shown - traced).mean() < 0.006
-        moving = cv2.erode((np.abs(exact.flow).max(-1) > 0).astype(np.uint8), np.ones((5, 5))) > 0
-        assert np.abs(shown - traced)[moving].mean() < 0.004
+        moves = cv2.erode((np.abs(exact.flow).max(-1) > 0).astype(np.uint8), np.ones((5, 5))) > 0
+        assert np.abs(shown - traced)[moves].mean() < 0.004
 
 
 def test_no_film_backwards(quick):
