@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mom3d_jax.evaluation.scores import ALL_PATHS, MARKS, value_of
 from mom3d_jax.evaluation.samples import INPUT_PATH
+from mom3d_jax.evaluation.scores import ALL_PATHS, MARKS, value_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +101,9 @@ def rows_of(cells: Sequence[Any]) -> list[Row]:
             means.append(float(there.mean()) if len(there) else float("nan"))
             finite = len(there) > 1 and bool(np.isfinite(there).all())
             deviations.append(float(there.std(ddof=1)) if finite else float("nan"))
-        rows.append(
-            Row(
-                variant, said.get("about") or "", said.get("truth") or "none", len(done), len(own) - len(done),
-                tuple(means), tuple(deviations), tuple(counts),
-            )  # fmt: skip
-        )
+        about, truth = said.get("about") or "", said.get("truth") or "none"
+        failed = len(own) - len(done)
+        rows.append(Row(variant, about, truth, len(done), failed, tuple(means), tuple(deviations), tuple(counts)))
     return rows
 
 

@@ -170,9 +170,7 @@ def _dataset(config: ConfigDict, workdir: Path) -> Path:
     try:
         from mom3d_jax.synthetic.command import write_dataset
     except ImportError:
-        raise ValueError(
-            "this version makes no synthetic data sets: give one with --config.dataset.path=DIR"
-        ) from None
+        raise ValueError("this version makes no synthetic data sets: give one with --config.dataset.path=DIR") from None
     write_dataset(
         path,
         scenes=config.dataset.count,

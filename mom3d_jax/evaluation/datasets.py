@@ -71,7 +71,9 @@ def choose(samples: list[Sample], names: str) -> list[Sample]:
     known = [sample.name for sample in samples]
     for name in wanted:
         if name not in known:
-            raise InputError(f"scenes={names!r}: no scene {name!r}{meant(name, known) or ';'} known: {', '.join(known)}")
+            raise InputError(
+                f"scenes={names!r}: no scene {name!r}{meant(name, known) or ';'} known: {', '.join(known)}"
+            )
     return [sample for sample in samples if not wanted or sample.name in wanted]
 
 

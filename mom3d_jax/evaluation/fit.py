@@ -4,6 +4,7 @@ import shutil
 import time
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from mom3d_jax import measure, training
 from mom3d_jax.animation import animate, choose_views, parse_views
@@ -76,7 +77,9 @@ def notes_of(run: Run) -> list[str]:
     focal = float(np.max(Job(run.config, run.task.workdir, run.task.sample.source, "", {}).camera(scene.image).focal))
     true = truth.focal * width / truth.size[0]
     if abs(focal / true - 1) > FOCAL_TOLERANCE:
-        notes.append(f"focal length {focal:g} px of the recipe, true {true:g} px: the views differ by parallax and field")
+        notes.append(
+            f"focal length {focal:g} px of the recipe, true {true:g} px: the views differ by parallax and field"
+        )
     if truth.size != (width, height):
         notes.append(f"truth of {truth.size[0]}x{truth.size[1]} px averaged over areas to {width}x{height}")
     return notes
@@ -116,7 +119,10 @@ def _prepare(run: Run) -> None:
         height, width = np.shape(run.result("scene").mask)
         known = true_motion.of_points(run.result("pointcloud"), truth.geometry((width, height)))
         run.config.motion3d.solver = true_motion.SOLVER
-        run.config.motion3d.options.own.update(true_motion.options(run.task.folder / "input" / "motion.npy", known))
+        with run.config.unlocked():
+            run.config.motion3d.options.own = ConfigDict(
+                true_motion.options(run.task.folder / "input" / "motion.npy", known)
+            )
     if variant.equal_passes:
         recipe = len(parse_views(run.task.config.animation.views, 30) or ()) or 1
         run.until("views")

@@ -28,7 +28,8 @@ details { margin: 10px 0 } summary { cursor: pointer; font-weight: 600; padding:
 .frames tr > * { border-bottom: 0; vertical-align: top } .frames tr.ours > * { border-top: 1px solid var(--line) }
 .frames img { display: block; width: 100%; min-width: 200px; border-radius: 4px; cursor: zoom-in }
 td.bad { white-space: normal }
-#large { position: fixed; inset: 0; background: #000d; display: none; place-items: center; cursor: zoom-out; z-index: 9 }
+#large { position: fixed; inset: 0; background: #000d; display: none; place-items: center; z-index: 9 }
+#large { cursor: zoom-out }
 #large.on { display: grid } #large img { width: min(96vw, 160vh); image-rendering: auto; border-radius: 6px }
 #large p { color: #ddd; margin: 8px }
 """

@@ -93,7 +93,7 @@ def collect(workdir: Path, plan: Plan, asked: dict[str, dict[str, str]]) -> tupl
         wanted = sum(map(len, asked.values()))
         named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise ValueError(
-            f"{workdir}: {wanted - len(missing)} results and failures of {wanted} wanted, so there is no table; missing: "
-            f"{named}; run the same command again"
+            f"{workdir}: {wanted - len(missing)} results and failures of {wanted} wanted, so there is no table; "
+            f"missing: {named}; run the same command again"
         )
     return cells, stale

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"\d{6}")
 
+
 @dataclasses.dataclass(frozen=True)
 class Clips:
     """The clips of one sample: path -> folder of frames, or mp4 file."""

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from mom3d_jax.atomic import replacing
 from mom3d_jax.evaluation.columns import COLUMNS, Row, rows_of, used
@@ -80,7 +81,7 @@ def _figure(row: Row, i: int, best: bool) -> str:
     if not row.counts[i]:
         return "<td class=none>–</td>"
     deviation = row.deviations[i]
-    spread = "" if deviation != deviation else f"<small>± {column.shown(deviation)}</small>"
+    spread = "" if np.isnan(deviation) else f"<small>± {column.shown(deviation)}</small>"
     fewer = "" if row.counts[i] == row.scenes else f"<small>of {row.counts[i]}</small>"
     return f"<td{' class=best' if best else ''}>{column.shown(row.means[i])}{spread}{fewer}</td>"
 
@@ -107,7 +108,9 @@ def _scene(workdir: Path, name: str, cells: Sequence[Cell], opened: bool) -> str
         for cell in same:
             folder = folders[cell.variant]
             figures = _figures(cell)
-            body.append(_row(f"<b>{escape(cell.variant)}</b>{figures}", [folder / f"{k}_ours.png" for k in shown], "ours"))
+            body.append(
+                _row(f"<b>{escape(cell.variant)}</b>{figures}", [folder / f"{k}_ours.png" for k in shown], "ours")
+            )
             if truth:
                 errors = [folder / f"{k}_error.png" for k in shown]
                 body.append(_row("<small>error</small>", errors, "error"))
@@ -125,7 +128,7 @@ def _figures(cell: Cell) -> str:
     """The scene's own figures under the name of a variant."""
     assert cell.result is not None
     values = [(c, c.value(cell.result["records"])) for c in COLUMNS if c.name in FIRST]
-    said = [f"{escape(c.heading)} {c.shown(v)}" for c, v in values if v == v]
+    said = [f"{escape(c.heading)} {c.shown(v)}" for c, v in values if not np.isnan(v)]
     return "".join(f"<small>{line}</small>" for line in said)
 
 
@@ -163,7 +166,9 @@ def _caption(key: str) -> str:
 
 
 def _failures(failed: Sequence[Cell], stale: Sequence[str]) -> str:
-    items = [f"<li><b>{escape(f'{c.variant}/{c.scene}')}</b> {escape(c.error['error'])}</li>" for c in failed if c.error]
+    items = [
+        f"<li><b>{escape(f'{c.variant}/{c.scene}')}</b> {escape(c.error['error'])}</li>" for c in failed if c.error
+    ]
     text = f"<section><h2>Failures</h2><ul class=bad>{''.join(items)}</ul></section>" if items else ""
     if stale:
         named = escape(", ".join(stale))

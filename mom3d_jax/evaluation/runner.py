@@ -56,8 +56,8 @@ class Settings:
         config = configured(self.recipe, variant, self.overrides)
         if config.time.field != "loop" and self.frames > config.time.frames + 1:
             raise ValueError(
-                f"frames={self.frames} is more than the clip's {config.time.frames}, and field {config.time.field!r} does "
-                f"not repeat: add --config.override.time.frames={self.frames}"
+                f"frames={self.frames} is more than the clip's {config.time.frames}, and field {config.time.field!r} "
+                f"does not repeat: add --config.override.time.frames={self.frames}"
             )
         config.render.update({"frames": self.frames, "poses": 0, "circle_poses": 0, "paths": tuple(PATHS)})
         check(config)
@@ -124,7 +124,7 @@ def run(settings: Settings, task: Task, key: str, method: Method, *, retry: bool
 
 def _make(settings: Settings, task: Task, key: str, method: Method) -> None:
     """Result or failure of one scene."""
-    about = {"scene": task.sample.name, "variant": task.variant.name, "kind": task.variant.kind}
+    about: dict[str, Any] = {"scene": task.sample.name, "variant": task.variant.name, "kind": task.variant.kind}
     about |= {"about": task.variant.about, "truth": task.truth_kind or None}
     results.result_file(task.folder).unlink(missing_ok=True)
     try:
@@ -162,9 +162,7 @@ def _score(settings: Settings, task: Task, rendered: Rendered) -> list[dict[str,
     for path, frames in rendered.clips.items():
         truth = task.sample.truth
         clip = truth.clip(task.truth_kind, path, rendered.size) if truth else None
-        records += score_path(
-            frames, clip, path=path, looping=task.looping, crop=settings.crop, lpips=settings.lpips
-        )
+        records += score_path(frames, clip, path=path, looping=task.looping, crop=settings.crop, lpips=settings.lpips)
         write_shown(task.folder / "shown", path, frames, clip)
     moving = tuple(path for path in rendered.clips if path != INPUT_PATH)
     return [*records, *over_paths(records, moving), *rendered.records]
@@ -180,10 +178,12 @@ def scoring(
     """
     sizes = {}
     for sample in samples:
-        full = decode(find_files(sample.source).image, cv2.IMREAD_COLOR).shape[1::-1]
-        sizes[sample.name] = working_size(*full, tasks[sample.name].config.size.width)
+        height, width = decode(find_files(sample.source).image, cv2.IMREAD_COLOR).shape[:2]
+        sizes[sample.name] = working_size(width, height, tasks[sample.name].config.size.width)
     clips = predictions.find(folder, samples, tasks, sizes)
-    makers = {name: functools.partial(predictions.read, clips=clips[name], size=sizes[name]) for name in clips}
+    makers: dict[str, Method] = {
+        name: functools.partial(predictions.read, clips=clips[name], size=sizes[name]) for name in clips
+    }
     keys = {name: settings.key(tasks[name], clips[name].key()) for name in clips}
     return {variant.name: makers}, {variant.name: keys}
 

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from mom3d_jax import artifacts
+from mom3d_jax.evaluation.samples import INPUT_PATH, Geometry, Poses, Size, TruthClip
 from mom3d_jax.inputs import InputError
 from mom3d_jax.inputs.array_files import read_npy
 from mom3d_jax.inputs.depth_files import resize_depth
 from mom3d_jax.inputs.images import decode, resize
-from mom3d_jax.evaluation.samples import INPUT_PATH, Geometry, Poses, Size, TruthClip
 
 FORMAT = 1
 NEEDED = ("width", "height", "focal", "frames", "loop_period", "paths", "truths", "depth_scale")
@@ -123,7 +123,9 @@ class SceneTruth:
 
     def geometry(self, size: Size) -> Geometry:
         """What is true of the photo."""
-        arrays = {name: read_npy(self.folder / f"{name}.npy").astype(np.float32) for name in ("depth", "motion", "flow")}
+        arrays = {
+            name: read_npy(self.folder / f"{name}.npy").astype(np.float32) for name in ("depth", "motion", "flow")
+        }
         width, height = self.size
         for name, shape in {"depth": (), "motion": (3,), "flow": (2,)}.items():
             if arrays[name].shape != (height, width, *shape) or not np.isfinite(arrays[name]).all():

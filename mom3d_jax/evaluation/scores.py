@@ -29,8 +29,8 @@ def score_path(
     *,
     path: str,
     looping: bool,
-    crop: int = 0,
-    lpips: Lpips = metrics.Unavailable("LPIPS was not asked for"),
+    crop: int,
+    lpips: Lpips,
 ) -> list[Record]:
     """Records of one path.
 
@@ -48,14 +48,17 @@ def score_path(
     records = _without_truth(frames, path, looping, crop)
     if truth is None:
         return records
+    # Brought to [0, 1] here, once: inside a compiled metric the division may be fused with the difference, and then
+    # equal bytes are not quite equal.
+    frames, true = frames / np.float32(255), truth.frames / np.float32(255)
     moving = truth.valid * truth.moving
     for variant, weight in {"valid": truth.valid, "masked": moving}.items():
-        scores = metrics.score_clip(frames, truth.frames, weight, variant=variant, crop=crop, lpips=lpips)
+        scores = metrics.score_clip(frames, true, weight, variant=variant, crop=crop, lpips=lpips)
         records += scores.records(path=path)
         if path == INPUT_PATH and variant == "masked":
             records += [_at(scores, k) for k in MARKS if k < len(frames)]
     if truth.flow is not None:
-        records += _warping(frames, truth, path, crop)
+        records += _warping({"prediction": frames, "truth": true}, truth, path, crop)
     if path == INPUT_PATH:
         records += _stillness(frames, truth, crop)
     return records
@@ -92,10 +95,10 @@ def _mean(records: list[Record], metric: str) -> float | metrics.Unavailable:
     values = np.array([value_of(r) for r in records])
     if np.isnan(values).any():
         return metrics.Unavailable(next(r["reason"] for r in records if np.isnan(value_of(r))))
-    if metric != "psnr_pooled":
+    if metric != "psnr_pooled" or np.isinf(values).all():
         return float(values.mean())
     weight = np.array([r["validity"] for r in records])
-    return float(-10 * np.log10(np.sum(weight * 10 ** (-values / 10)) / weight.sum())) if np.isfinite(values).any() else np.inf
+    return float(-10 * np.log10(np.sum(weight * 10 ** (-values / 10)) / weight.sum()))
 
 
 def _what(frames: np.ndarray, path: str, crop: int, **more: Any) -> dict[str, Any]:
@@ -130,16 +133,16 @@ def _at(scores: metrics.ClipScores, k: int) -> Record:
     return metrics.record("psnr", value, **what, validity=float(scores.validity[k]), frames=1, path=INPUT_PATH, frame=k)
 
 
-def _warping(frames: np.ndarray, truth: TruthClip, path: str, crop: int) -> list[Record]:
+def _warping(clips: Mapping[str, np.ndarray], truth: TruthClip, path: str, crop: int) -> list[Record]:
     """Of the prediction and of the truth: even the truth scores above 0, so that the two are read together."""
     assert truth.flow is not None
     hidden = np.zeros_like(truth.valid[1:]) if truth.hidden is None else truth.hidden
     weight = _inside((truth.valid[:-1] * (1 - hidden)), crop)
     flow, records = _inside(truth.flow, crop), []
-    for of, clip in {"prediction": frames, "truth": truth.frames}.items():
+    for of, clip in clips.items():
         errors: Float[np.ndarray, " p"] = metrics.warping_error(_inside(clip, crop), flow, weight)
         counted = errors[np.isfinite(errors)]
-        what = _what(frames, path, crop, variant="valid", validity=float(weight.mean()), flow="exact", of=of)
+        what = _what(clip, path, crop, variant="valid", validity=float(weight.mean()), flow="exact", of=of)
         what["frames"] = len(counted)
         records.append(metrics.record("warping_error", counted.mean() if len(counted) else np.nan, **what))
     return records

@@ -41,7 +41,9 @@ def _fields() -> tuple[Variant, ...]:
         name, about = f"loop-{share * 100:.0f}", f"loop, cross-fade over {share:.0%} of the period"
         loops += [
             Variant(name, overrides=overrides, about=about),
-            Variant(f"{name}-advected", overrides=overrides, truth="advected", about=f"{about}; against advected truth"),
+            Variant(
+                f"{name}-advected", overrides=overrides, truth="advected", about=f"{about}; against advected truth"
+            ),
         ]
     return (
         Variant("fill", overrides={"time.field": "fill"}, about="forward in front, backward behind"),
@@ -72,7 +74,9 @@ STUDIES: dict[str, tuple[Variant, ...]] = {
     "animator": (
         FULL,
         Variant("animator-linear", overrides={"displacements.integration": "linear"}, about="constant velocity"),
-        Variant("without-videos", overrides={"stage2.steps": 0}, about="stage 2 left out: motion of the scene flow alone"),
+        Variant(
+            "without-videos", overrides={"stage2.steps": 0}, about="stage 2 left out: motion of the scene flow alone"
+        ),
         Variant("without-residual", overrides={"deformation.residual": "none"}, about="no learned correction"),
         Variant("animator", kind="animator", about="the 2D animator's own clip of the photo"),
     ),

@@ -52,7 +52,10 @@ def markdown(cells: Sequence[Cell], stale: Sequence[str], title: str) -> str:
     for row in rows:
         scenes = f"{row.scenes}" + (f" ({row.failed} failed)" if row.failed else "")
         lines.append(_line([row.variant, row.truth, scenes, *(_shown(row, i) for i in columns)]))
-    lines += ["", "Mean ± standard deviation over scenes. `M.`: inside what moves; `@k`: frame k of the standing camera;"]
+    lines += [
+        "",
+        "Mean ± standard deviation over scenes. `M.`: inside what moves; `@k`: frame k of the standing camera;",
+    ]
     lines += ["`E warp`: warping error; EPE in px. `docs/evaluation.md` has the protocol.", ""]
     lines += [f"* **{row.variant}**: {row.about}" for row in rows if row.about]
     failures = [f"* {cell.variant}/{cell.scene}: {cell.error['error']}" for cell in cells if cell.error]

@@ -59,7 +59,7 @@ class Run:
     """The pipeline on the input of a task, as far as it is asked for."""
 
     def __init__(self, task: Task):
-        self.task, self.config = task, ConfigDict(task.config)
+        self.task, self.config = task, task.config.copy_and_resolve_references()
         with self.config.unlocked():
             self.config.input = str(input_of(task))
         self.figures: dict[str, Any] = {"seconds": {}}

@@ -42,11 +42,13 @@ def configured(recipe: ConfigDict, variant: Variant, overrides: Mapping[str, Any
     Raises:
       ValueError: a setting that there is not, with the nearest one, or a value of another kind.
     """
-    config = ConfigDict(recipe)
+    config = recipe.copy_and_resolve_references()
     known = settings_of(config)
     for name, value in {**overrides, **variant.overrides}.items():
         if name not in known:
-            raise ValueError(f"variant {variant.name!r}: unknown setting {name}{meant(name, known) or ';'} see config.py")
+            raise ValueError(
+                f"variant {variant.name!r}: unknown setting {name}{meant(name, known) or ';'} see config.py"
+            )
         *sections, last = name.split(".")
         place = config
         for section in sections:

@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def save(path: Path, image: np.ndarray) -> None:
 def exact_motion(scene, cameras, views):
     """moving, flow and hidden of consecutive views, by following every pixel's point into the next one."""
     flows, hidden = [], []
-    for k, (now, after) in enumerate(zip(views, views[1:], strict=False)):
+    for k, (now, after) in enumerate(itertools.pairwise(views)):
         pixels = pixel_grid(WIDTH, HEIGHT).reshape(-1, 2)
         points = np.asarray(unproject(select(cameras, k), pixels, now.depth.reshape(-1)))
         # Motion is given in the axes of the photo; all cameras of the paths look the same way.
@@ -44,8 +45,8 @@ def write_truth(folder: Path, seed: int) -> str:
     standing = relative_to(scene.camera, np.broadcast_to(np.eye(3), (FRAMES, 3, 3)), np.zeros((FRAMES, 3)))
     cameras = {"input": standing} | {name: path_cameras(scene.camera, name, FRAMES) for name in PATHS}
     said = {}
-    for name, path in cameras.items():
-        path = relative_to(scene.camera, path.rotation, unit * path.translation)
+    for name, given in cameras.items():
+        path = relative_to(scene.camera, given.rotation, unit * given.translation)
         said[name] = {
             "rotation": path.rotation.tolist(), "translation": path.translation.tolist(),
             "focal": path.focal[0].tolist(), "centre": path.centre[0].tolist(),
@@ -59,7 +60,7 @@ def write_truth(folder: Path, seed: int) -> str:
     (truth / "cameras.json").write_text(json.dumps(said))
     about = {
         "format": 1, "name": scene.name, "family": "alpine_lake", "seed": seed, "width": WIDTH, "height": HEIGHT,
-        "focal": 64.0, "frames": FRAMES, "loop_period": FRAMES, "fps": 30, "paths": list(cameras),
+        "focal": float(WIDTH), "frames": FRAMES, "loop_period": FRAMES, "fps": 30, "paths": list(cameras),
         "truths": ["advected", "periodic"], "median_depth": float(np.median(scene.depth)), "depth_scale": unit,
     }  # fmt: skip
     (truth / "scene.json").write_text(json.dumps(about))
