@@ -77,9 +77,7 @@ def notes_of(run: Run) -> list[str]:
     focal = float(np.max(Job(run.config, run.task.workdir, run.task.sample.source, "", {}).camera(scene.image).focal))
     true = truth.focal * width / truth.size[0]
     if abs(focal / true - 1) > FOCAL_TOLERANCE:
-        notes.append(
-            f"focal length {focal:g} px of the recipe, true {true:g} px: the views differ by parallax and field"
-        )
+        notes.append(f"focal length {focal:g} px of the recipe, truly {true:g} px: parallax and field of view differ")
     if truth.size != (width, height):
         notes.append(f"truth of {truth.size[0]}x{truth.size[1]} px averaged over areas to {width}x{height}")
     return notes

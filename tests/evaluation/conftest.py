@@ -10,9 +10,12 @@ from mom3d_jax.cameras import path_cameras, project, select, unproject
 from mom3d_jax.cameras.paths import PATHS
 from mom3d_jax.cameras.pinhole import pixel_grid, relative_to
 from mom3d_jax.evaluation.settings import default_evaluation
+from mom3d_jax.evaluation.studies import STUDIES
+from mom3d_jax.evaluation.variants import Variant
 from mom3d_jax.synthetic import landscape, render, write_scene
 
 WIDTH, HEIGHT, FRAMES = 64, 36, 4
+QUICK = (Variant("photo", kind="still", about="the photo"), Variant("cloud", kind="points", about="points"))
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -41,6 +44,8 @@ def write_truth(folder: Path, seed: int) -> str:
     scene = landscape(seed, WIDTH, HEIGHT)
     place = write_scene(folder / scene.name, scene)
     truth, unit = place / "truth", float(np.percentile(scene.depth, 1))
+    (place / "given").mkdir()
+    np.save(place / "given" / "depth.npy", np.float32(1.5) * scene.depth)
     save(truth / "sky.png", np.repeat(scene.sky[..., None], 3, axis=-1))
     standing = relative_to(scene.camera, np.broadcast_to(np.eye(3), (FRAMES, 3, 3)), np.zeros((FRAMES, 3)))
     cameras = {"input": standing} | {name: path_cameras(scene.camera, name, FRAMES) for name in PATHS}
@@ -94,3 +99,10 @@ def settings(dataset):
         return c
 
     return make
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A study of two variants that train nothing."""
+    monkeypatch.setitem(STUDIES, "quick", QUICK)
+    return "quick"

@@ -58,7 +58,9 @@ def test_larger_truth_is_averaged_and_its_flow_counts_new_pixels(dataset):
     assert set(np.unique(half.moving)) <= {0, 1}
     geometry = truth.geometry((32, 18))
     assert geometry.flow.shape == (18, 32, 2)
-    np.testing.assert_allclose(geometry.flow[-1, 0], truth.geometry(SIZE).flow[-2:, :2].mean(axis=(0, 1)) / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        geometry.flow[-1, 0], truth.geometry(SIZE).flow[-2:, :2].mean(axis=(0, 1)) / 2, rtol=1e-4
+    )
 
 
 def test_a_periodic_truth_of_another_photo_says_so(copied):
@@ -104,7 +106,7 @@ def test_spoilt_frames_are_named(copied, spoil, said):
 )
 def test_a_damaged_description_is_named(copied, content, said):
     (copied[1] / "scene.json").write_text(content)
-    with pytest.raises(InputError, match="scene.json") as error:
+    with pytest.raises(InputError, match=r"scene.json") as error:
         read_dataset("synthetic", copied[0])
     assert said in str(error.value)
 
@@ -146,7 +148,7 @@ def test_manifests_that_are_refused(copied, entries, said):
     file = copied[0] / "some.json"
     file.write_text(json.dumps(entries))
     (copied[0].parent / "outside").mkdir()
-    with pytest.raises(InputError, match="some.json") as error:
+    with pytest.raises(InputError, match=r"some.json") as error:
         read_dataset("manifest", file)
     assert said in str(error.value)
 
