@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mom3d_jax.cameras import input_camera, path_cameras
-from mom3d_jax.evaluation import holynski
+from mom3d_jax.evaluation import holynski, recordings
+from mom3d_jax.evaluation.samples import INPUT_PATH
 from mom3d_jax.evaluation.truth_views import truth_clip
 from mom3d_jax.export.video import write_video
 from mom3d_jax.inputs import InputError, load_scene
@@ -198,3 +199,37 @@ def test_bad_videos(validation):
     entry.image.write_bytes(b"")
     with pytest.raises(InputError, match=r"_input.jpg: not a complete PNG or JPEG"):
         holynski.write_input(entry, entry.image.parent / "in", 0)
+
+
+@pytest.fixture
+def recorded(validation, tmp_path):
+    return recordings.samples(validation, tmp_path / "inputs", frames=4)[0]
+
+
+def test_the_standing_camera_sees_the_recording(recorded):
+    clip = recorded.truth.clip("advected", INPUT_PATH, (WIDTH, HEIGHT))
+    np.testing.assert_allclose(clip.frames / 255, recording(0)[0][:4], atol=0.05)  # H.264 lies in between
+    assert clip.valid.all()
+    assert clip.moving[:, 20:].all()
+    assert not clip.moving[:, :16].any()
+
+
+def test_a_path_leaves_holes(recorded):
+    clip = recorded.truth.clip("advected", "side", (WIDTH, HEIGHT))
+    assert 0.2 < clip.valid.mean() < 1
+    assert (clip.moving <= clip.valid).all()
+
+
+def test_a_second_reading_finds_the_inputs(recorded, validation):
+    before = (recorded.source / "image.png").stat().st_mtime_ns
+    again = recordings.samples(validation, recorded.source.parent, frames=4)[0]
+    assert again.truth.key == recorded.truth.key
+    assert (again.source / "image.png").stat().st_mtime_ns == before
+
+
+def test_what_a_recording_does_not_say(recorded, tmp_path):
+    with pytest.raises(InputError, match="says nothing of depth"):
+        recorded.truth.geometry((WIDTH, HEIGHT))
+    with pytest.raises(InputError, match="no true depth"):
+        recorded.truth.write_given(tmp_path, ("depth", "flow"))
+    recorded.truth.write_given(tmp_path, ("flow", "mask"))
