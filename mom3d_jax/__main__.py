@@ -1,15 +1,10 @@
 """Single stages and tools: `python -m mom3d_jax --help`."""
 
-import argparse
 import json
-import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from mom3d_jax import cli
-
-log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,8 +43,8 @@ def _usage(names: list[str]) -> str:
         "python -m mom3d_jax solve --input PATH [--solver NAME,NAME] [--options K=V] [--workdir OUT] [--size WIDTH]",
         "    solve 3D-MOM alone and compare solvers on it; PATH is a photo, a scene folder or the work folder of a run",
         "",
-        "python -m mom3d_jax synth --out DIR [--scenes N] [--size WxH]",
-        "    render procedural landscapes with exact depth, flow and motion",
+        "python -m mom3d_jax synth --out DIR [--scenes N] [--size WxH] [--families A,B] [--corrupt K=V]",
+        "    render procedural landscapes with exact depth, motion, flow, occlusion and frames along the camera paths",
     ]
     return "\n".join(lines)
 
@@ -72,22 +67,10 @@ def _solve(rest: list[str]) -> None:
 
 
 def _synth(rest: list[str]) -> None:
-    from mom3d_jax.synthetic import landscape, write_scene
+    from mom3d_jax.progress import Progress
+    from mom3d_jax.synthetic import command
 
-    parser = argparse.ArgumentParser("python -m mom3d_jax synth")
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets one folder per scene")
-    parser.add_argument("--scenes", type=int, default=1, help="how many, with seeds 0, 1, …")
-    parser.add_argument("--size", default="256x144", help="WIDTHxHEIGHT in px")
-    options = parser.parse_args(rest)
-    size = options.size.split("x")
-    if len(size) != 2 or not all(part.isdigit() for part in size):
-        cli.fail(f"--size={options.size} is not WIDTHxHEIGHT, such as 256x144")
-    if options.scenes < 1:
-        cli.fail(f"--scenes={options.scenes} is not a positive number")
-    for seed in range(options.scenes):
-        made = landscape(seed=seed, width=int(size[0]), height=int(size[1]))
-        write_scene(options.out / made.name, made)
-        log.info("%s", options.out / made.name)
+    command.run(rest, Progress)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,18 @@ import numpy as np
 from jaxtyping import Float
 
 from mom3d_jax.synthetic import painting
+from mom3d_jax.synthetic.coats import Coat, ground_rows, slope_rows, smoothed
+from mom3d_jax.synthetic.currents import Straight
 from mom3d_jax.synthetic.fan import Fan
+from mom3d_jax.synthetic.ground import spruces
 from mom3d_jax.synthetic.noise import Noise, smoothstep
 from mom3d_jax.synthetic.painting import Colours, Plane, mix, rgb
 from mom3d_jax.synthetic.sky import paint_clouds
+from mom3d_jax.synthetic.surfaces import Sheet, Sky
+from mom3d_jax.synthetic.terrain import Terrain
 from mom3d_jax.synthetic.water import paint_water, panorama
-from mom3d_jax.synthetic.world import Sky, Terrain, Water, World
+from mom3d_jax.synthetic.weave import Pattern, Weave
+from mom3d_jax.synthetic.world import World
 
 EYE, PITCH = 0.28, 0.02
 NEAR, SEAM, BACK, FAR = 0.28, 7.0, 26.0, 30.0
@@ -45,27 +51,6 @@ class Land:
     """1 on rocks."""
     inland: Plane
     """Distance from the shore, negative on the water."""
-
-
-def spruces(x: Plane, z: Plane, cell: float, forest: Plane, noise: Noise) -> Plane:
-    """Heights of conical trees, at most one to a square cell, where `forest` in [0, 1] is dense."""
-    height = np.zeros_like(x)
-    column, row = np.floor(x / np.float32(cell)), np.floor(z / np.float32(cell))
-    for i in (-1, 0, 1):
-        for j in (-1, 0, 1):
-            # Irrational strides keep the samples of the noise off its lattice, where it is zero.
-            cx, cz = (
-                (column + i) * np.float32(1.618) + np.float32(0.37),
-                (row + j) * np.float32(1.414) + np.float32(0.71),
-            )
-            dx, dz, size = noise(cx, cz), noise(cx + 31, cz + 7), noise(cx + 5, cz + 53)
-            away = np.hypot(x - (column + i + 0.5 + 0.7 * dx) * cell, z - (row + j + 0.5 + 0.7 * dz) * cell)
-            tall = cell * (2.1 + 1.6 * size)
-            away /= 0.2 * tall
-            # Branches: the outline steps in and out on the way up.
-            cone = tall * (1 - away + 0.06 * np.sin(24 * away))
-            height = np.maximum(height, np.where(forest > 0.5 + 0.5 * noise(cx + 77, cz + 19), cone, 0))
-    return height
 
 
 def boulders(x: Plane, z: Plane, noise: Noise, rng: np.random.Generator) -> Plane:
@@ -196,12 +181,13 @@ def water_speed(across: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return FLOW_SPEED * (0.7 + 0.3 * np.exp(-(((across - 3.0) / 3.5) ** 2)))
 
 
-def alpine_lake(rng: np.random.Generator, width: int) -> World:
+def alpine_lake(rng: np.random.Generator, width: int, period: int) -> World:
     """Build the world.
 
     Args:
       rng: source of everything random in it.
       width: longer side in px of the images that will be taken; sets how fine the tables are.
+      period: T of the periodic truth, frames.
     """
     noise = Noise(rng)
     ground = Fan.ground(2 * width, round(1.6 * width), REACH, NEAR, BACK)
@@ -228,10 +214,26 @@ def alpine_lake(rng: np.random.Generator, width: int) -> World:
     seen, distance = panorama(mirror, terrain, EYE, land, small_sky, FAR)
     seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5, sigmaY=1.5)
     water = paint_lake(lake, mirror, seen, distance, noise)
+    current = Straight(FLOW_HEADING, water_speed)
+    on_lake = current.phase(*painting.places(lake)), current.lane(*painting.places(lake))
+    away = np.float32(CLOUD_ALTITUDE - EYE) / np.maximum(heaven.row_coordinates(), 1e-3)[:, None]
+    on_layer = heaven.directions()[None, :] * away / CLOUD_DRIFT, np.broadcast_to(away, (heaven.rows, heaven.columns))
+    ripples, billows = Pattern(2, 0.3, octaves=6, gain=0.7), Pattern(2, 3.0, octaves=5)
+    weaves = [
+        Weave(pattern, phase, lane, period, rng) for pattern, (phase, lane) in ((ripples, on_lake), (billows, on_layer))
+    ]
+    coats = [
+        Coat(fan, rows, first, smoothed(first, weave))
+        for fan, rows, first, weave in (
+            (lake, ground_rows, painting.display(water), weaves[0]),
+            (heaven, slope_rows(EYE), painting.display(sky), weaves[1]),
+        )
+    ]
     return World(
         terrain,
-        Water(lake, painting.display(water), FLOW_HEADING, water_speed),
-        Sky(heaven, painting.display(sky), CLOUD_ALTITUDE, FAR, CLOUD_DRIFT, EYE),
+        (Sheet("water", coats[0], current), Sky("clouds", coats[1], CLOUD_ALTITUDE, FAR, CLOUD_DRIFT, EYE)),
         EYE,
         PITCH,
+        period,
+        shared_start=False,
     )

@@ -12,6 +12,12 @@ from mom3d_jax.synthetic.scene import SyntheticScene
 ARROW_FRAMES = 50
 POINTS = (10, 24)
 ARROWS = {"water": 4, "clouds": 2}
+FEW_ARROWS = 3
+"""For everything else that moves."""
+SMALLEST = 0.25
+"""Connected parts under this share of the largest one of a surface are not worth a polygon of their own."""
+SLIVER = 0.003
+"""The same as a share of the image: nobody would draw around a gap between trees."""
 
 
 def outline(region: Bool[np.ndarray, "h w"], rng: np.random.Generator) -> Float[np.ndarray, "k 2"]:
@@ -54,7 +60,10 @@ def arrows(
     end = start + ARROW_FRAMES * flow[rows, columns]
     column, row = np.floor(end).astype(int).T
     stays = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    inside = stays.copy()
     stays[stays] = inner[row[stays], column[stays]]
+    # Through a narrow place nothing stays for so long: there an arrow ends where the content has gone to.
+    stays = stays if stays.any() else inside
     start, end = start[stays], end[stays]
     drawn: list[np.ndarray] = []
     for _ in range(min(count, len(start))):
@@ -67,20 +76,58 @@ def arrows(
     return drawn
 
 
-def labelme(scene: SyntheticScene, image_path: str = "image.png", seed: int = 0) -> dict[str, Any]:
-    """LabelMe 5 annotation of a scene: `motion_water`, `motion_clouds` and arrows `hint_0` and on.
+def regions(scene: SyntheticScene) -> dict[str, Bool[np.ndarray, "h w"]]:
+    """What moves by the name of its surface, sheets before the sky; surfaces of one name are one region."""
+    found: dict[str, Bool[np.ndarray, "h w"]] = {}
+    for number, surface in enumerate(scene.world.surfaces, start=1):
+        seen = (scene.surface == number) & (scene.mask > 0)
+        if seen.any():
+            found[surface.name] = found.get(surface.name, False) | seen
+    return found
+
+
+def parts(region: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
+    """The connected parts of a region that are worth a polygon, largest first."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8))
+    area = stats[1:, cv2.CC_STAT_AREA]
+    least = max(SMALLEST * area.max(), SLIVER * region.size)
+    return [labels == i + 1 for i in np.argsort(-area, kind="stable") if area[i] >= least]
+
+
+def slipped(region: Bool[np.ndarray, "h w"], reach: float, rng: np.random.Generator) -> Bool[np.ndarray, "h w"]:
+    """A region that is too wide or, as often, too narrow by `reach` px; as it was where hardly anything is left."""
+    size = 2 * round(reach) + 1
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    change = cv2.dilate if rng.random() < 0.5 else cv2.erode
+    changed = change(region.astype(np.uint8), window) > 0
+    return changed if changed.mean() >= SLIVER else region
+
+
+def labelme(
+    scene: SyntheticScene, image_path: str = "image.png", seed: int = 0, slip: float = 0.0, hints: int | None = None
+) -> dict[str, Any]:
+    """LabelMe 5 annotation of a scene: polygons `motion_water`, `motion_clouds`, ... and arrows `hint_0` and on.
 
     Args:
       scene: what to annotate.
       image_path: name of the image file, relative to the annotation.
       seed: of the hand's tremor.
+      slip: px by which every polygon is too wide or too narrow, at an image 512 px wide.
+      hints: arrows at most, the first of every region first; None: all.
     """
     rng = np.random.default_rng(seed)
-    sky = scene.sky > 0
-    regions = {"water": (scene.mask > 0) & ~sky, "clouds": sky}
-    shapes = [("polygon", f"motion_{name}", outline(region, rng)) for name, region in regions.items() if region.any()]
-    drawn = [a for name, region in regions.items() for a in arrows(region, scene.flow, ARROWS[name])]
-    shapes += [("line", f"hint_{i}", arrow) for i, arrow in enumerate(drawn)]
+    shapes: list[tuple[str, str, np.ndarray]] = []
+    drawn: list[tuple[int, np.ndarray]] = []
+    for name, region in regions(scene).items():
+        drawable = parts(region)
+        for i, part in enumerate(drawable):
+            shown = slipped(part, slip * scene.camera.width / 512, rng) if slip else part
+            shapes.append(("polygon", f"motion_{name}" + (f"_{i}" if i else ""), outline(shown, rng)))
+        if drawable:
+            drawn += enumerate(arrows(region, scene.flow, ARROWS.get(name, FEW_ARROWS)))
+    if hints is not None:
+        drawn = sorted(drawn, key=lambda pair: pair[0])[:hints]
+    shapes += [("line", f"hint_{i}", arrow) for i, (_, arrow) in enumerate(drawn)]
     return {
         "version": "5.5.0",
         "flags": {},

@@ -7,6 +7,7 @@ Columns are denser towards the middle, u = U sinh(s q) / sinh(s) for q in [-1, 1
 
 import dataclasses
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -60,10 +61,14 @@ class Fan:
         return np.clip((coordinate - self.low) * ((self.rows - 1) / (self.high - self.low)), 0, self.rows - 1)
 
     def sample(
-        self, table: Float[np.ndarray, "r c ..."], u: Float[np.ndarray, " n"], coordinate: Float[np.ndarray, " n"]
-    ) -> Float[np.ndarray, "n ..."]:
+        self, table: Float[np.ndarray, "r c ..."], u: Float[np.ndarray, "*n"], coordinate: Float[np.ndarray, "*n"]
+    ) -> Float[np.ndarray, "..."]:
         """Bilinear look-up at directions `u` and row coordinates `coordinate`."""
         column, row = self.column_at(u), self.row_at(coordinate)
+        if u.ndim == 2:
+            # A picture of places: the same arithmetic in OpenCV, ten times as fast, with another order of rounding.
+            column, row = column.astype(np.float32), row.astype(np.float32)
+            return cv2.remap(table, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         i = np.minimum(column.astype(np.int32), self.columns - 2)
         j = np.minimum(row.astype(np.int32), self.rows - 2)
         tail = (-1,) + (1,) * (table.ndim - 2)

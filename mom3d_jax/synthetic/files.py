@@ -15,8 +15,8 @@ def write_scene(folder: str | os.PathLike[str], scene: SyntheticScene) -> Path:
     """Write a scene as an input folder of the pipeline.
 
     `image.png`, `image.json` (LabelMe), and in `truth/` `depth.npy` [h,w] in world units, `flow.npy` [h,w,2] in px per
-    frame, `motion.npy` [h,w,3] in world units per frame, and `mask.png` (255 where content moves). Existing files are
-    replaced; `image.json` comes last, so a folder that has it is complete.
+    frame, `motion.npy` [h,w,3] in world units per frame, `mask.png` (255 where content moves) and `sky.png` (255 where
+    the sky is). Existing files are replaced; `image.json` comes last, so a folder that has it is complete.
 
     Returns:
       The folder.
@@ -25,7 +25,7 @@ def write_scene(folder: str | os.PathLike[str], scene: SyntheticScene) -> Path:
       OSError: the folder cannot be written; the message names it.
     """
     folder = Path(folder)
-    pictures = {"image.png": scene.image[..., ::-1], "truth/mask.png": scene.mask}
+    pictures = {"image.png": scene.image[..., ::-1], "truth/mask.png": scene.mask, "truth/sky.png": scene.sky}
     arrays = {"depth": scene.depth, "flow": scene.flow, "motion": scene.motion}
     files = {f"truth/{name}.npy": array for name, array in arrays.items()}
     try:

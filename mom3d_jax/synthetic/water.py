@@ -6,7 +6,7 @@ from mom3d_jax.synthetic import painting
 from mom3d_jax.synthetic.fan import Fan, ground_row
 from mom3d_jax.synthetic.noise import Noise, smoothstep
 from mom3d_jax.synthetic.painting import Colours, Plane, mix
-from mom3d_jax.synthetic.world import Terrain
+from mom3d_jax.synthetic.terrain import Terrain
 
 
 def panorama(fan: Fan, terrain: Terrain, eye: float, land: Colours, sky: Colours, far: float) -> tuple[Colours, Plane]:

@@ -43,7 +43,7 @@ def test_arrows_are_fifty_frames_of_flow(scene):
 def test_folder(scene, tmp_path):
     folder = write_scene(tmp_path / "a" / "scene", scene)
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    truth = [f"truth/{name}" for name in ("depth.npy", "flow.npy", "mask.png", "motion.npy")]
+    truth = [f"truth/{name}" for name in ("depth.npy", "flow.npy", "mask.png", "motion.npy", "sky.png")]
     assert names == ["image.json", "image.png", *truth]
     image = cv2.imread(str(folder / "image.png"))[..., ::-1]
     assert np.abs(image / 255.0 - scene.image).max() <= 0.5 / 255 + 1e-6
