@@ -37,8 +37,8 @@ LOSSES: dict[str, Loss] = {
     "l1": Loss(lambda r, c: _huber(r, c) + c / 2, _pull_l1, 0.0),
     # r²/2c up to c, |r| - c/2 beyond.
     "huber": Loss(_huber, _pull_l1, 1.345),
-    # (c/2) log(1 + r²/c²), as stiff as `huber` at 0, and a residual far out hardly pulls. A shrinking width starts wide,
-    # where there is one minimum, and narrows it (graduated non-convexity: A. Blake and A. Zisserman, 1987).
+    # (c/2) log(1 + r²/c²), as stiff as `huber` at 0, and a residual far out hardly pulls. A shrinking width starts
+    # wide, where there is one minimum, and narrows it (graduated non-convexity: A. Blake and A. Zisserman, 1987).
     "cauchy": Loss(
         lambda r, c: c / 2 * jnp.log1p(jnp.square(r / c)), lambda r, c: 1 / (c * (1 + jnp.square(r / c))), 2.385
     ),

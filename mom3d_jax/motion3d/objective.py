@@ -218,6 +218,8 @@ def residual_spread(problem: Problem, motion: Float[Array, "n 3"]) -> Float[jax.
 
     Of evenly chosen points; 0 without observations.
     """
+    if not len(problem.points):
+        return jnp.float32(0)
     step = max(1, len(problem.points) // SAMPLE)
     few = dataclasses.replace(
         problem,

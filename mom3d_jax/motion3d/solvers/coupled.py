@@ -30,8 +30,8 @@ class Coupled:
     """Each round freezes the weights of the robust loss, smoothed by ε, and takes `inner` steps of conjugate gradients.
 
     The linear system holds every point and all priors; it is preconditioned by each point's own 3×3 block. Where the
-    residuals spread less than the problem's noise, the loss is scaled for what they spread: flows that agree are followed
-    closely, and priors matter less.
+    residuals spread less than the problem's noise, the loss is scaled for what they spread: flows that agree are
+    followed closely, and priors matter less.
     """
 
     epsilon: float = 0.6
@@ -41,7 +41,7 @@ class Coupled:
     sharpest: float = 0.002
     """Last ε, and the least noise that is believed in, px."""
     inner: int = static(default=10)
-    iterations: int = static(default=8)
+    iterations: int = static(default=10)
     tolerance: float = 0.0
 
     uses_priors = ALL_PRIORS
