@@ -162,7 +162,10 @@ def _score(settings: Settings, task: Task, rendered: Rendered) -> list[dict[str,
     for path, frames in rendered.clips.items():
         truth = task.sample.truth
         clip = truth.clip(task.truth_kind, path, rendered.size) if truth else None
-        records += score_path(frames, clip, path=path, looping=task.looping, crop=settings.crop, lpips=settings.lpips)
+        given = truth.poses(path).photo() if truth else ()
+        records += score_path(
+            frames, clip, path=path, looping=task.looping, crop=settings.crop, lpips=settings.lpips, given=given
+        )
         write_shown(task.folder / "shown", path, frames, clip)
     moving = tuple(path for path in rendered.clips if path != INPUT_PATH)
     return [*records, *over_paths(records, moving), *rendered.records]
