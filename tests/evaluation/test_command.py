@@ -1,8 +1,12 @@
 """`eval.py` as a user calls it."""
 
 import importlib
+import os
 import runpy
+import signal
+import subprocess
 import sys
+import time
 import warnings
 
 import pytest
@@ -73,3 +77,33 @@ def test_help_is_its_own(call):
     code, out, _ = call("--help")
     assert code == 0
     assert "--predictions=DIR --method=NAME" in out
+
+
+@pytest.mark.slow
+def test_killed_while_it_trains_the_same_command_finishes_with_the_same_table(repository, dataset, tmp_path):
+    """SIGKILL somewhere in a fit; what was finished before is kept."""
+
+    def words(out):
+        recipe = f"--config={repository / 'configs' / 'eval_synthetic.py'}"
+        where = (f"--config.dataset.path={dataset}", f"--workdir={tmp_path / out}", "--config.study=init")
+        return [sys.executable, str(repository / "eval.py"), recipe, *where, *TINY, "--config.scenes=alpine_lake_0"]
+
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    with (tmp_path / "log").open("w") as log:
+        killed = subprocess.Popen(words("a"), env=environment, stdout=log, stderr=log)
+        first = tmp_path / "a" / "runs" / "full" / "alpine_lake_0"
+        second = tmp_path / "a" / "runs" / "without-initialisation" / "alpine_lake_0"
+        while not (second / "work" / "artifacts" / "01_scene.npz").is_file():
+            assert killed.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    before = (first / "result.json").stat().st_mtime_ns
+    assert not (second / "result.json").exists()
+    for out in "ab":
+        done = subprocess.run(words(out), env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (first / "result.json").stat().st_mtime_ns == before
+    tables = [(tmp_path / out / "table.csv").read_bytes() for out in "ab"]
+    assert tables[0] == tables[1]
+    assert tables[0].count(b",done,") == 2
