@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import logging
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 
 import cv2
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from mom3d_jax import __version__, artifacts
@@ -193,7 +193,7 @@ def scoring(
 
 def versions() -> dict[str, str]:
     """Of what the figures were made with."""
-    libraries = {name: importlib.metadata.version(name) for name in ("jax", "numpy", "opencv-python-headless")}
+    libraries = {module.__name__: module.__version__ for module in (jax, np, cv2)}
     return {"mom3d_jax": __version__, **libraries, "device": jax.devices()[0].device_kind}
 
 
