@@ -22,8 +22,8 @@ class Column:
     """What else its record has to say."""
     digits: int = 2
     better: str = "↑"
-    everywhere: bool = True
-    """Whether table.md and the report show it."""
+    """Which way is better; empty where neither is."""
+    in_csv_only: bool = False
 
     def value(self, records: Sequence[dict[str, Any]]) -> float:
         """The figure of a scene; NaN where there is none."""
@@ -39,7 +39,8 @@ class Column:
 
 
 def _mean(name: str, heading: str, metric: str, variant: str, digits: int, better: str, **more: Any) -> Column:
-    return Column(name, heading, metric, {"path": ALL_PATHS, "variant": variant, **more}, digits, better)
+    pooled = metric == "psnr_pooled"
+    return Column(name, heading, metric, {"path": ALL_PATHS, "variant": variant, **more}, digits, better, pooled)
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -108,5 +109,6 @@ def rows_of(cells: Sequence[Any]) -> list[Row]:
 
 
 def used(rows: Sequence[Row]) -> list[int]:
-    """Numbers of the columns that any row has a figure in."""
-    return [i for i in range(len(COLUMNS)) if any(row.counts[i] for row in rows)]
+    """Numbers of the columns that any row has a figure in, but for those that only table.csv has."""
+    shown = [i for i, column in enumerate(COLUMNS) if not column.in_csv_only]
+    return [i for i in shown if any(row.counts[i] for row in rows)]

@@ -166,16 +166,13 @@ def _dataset(config: ConfigDict, workdir: Path) -> Path:
         return Path(config.dataset.path).expanduser()
     if config.dataset.kind != "synthetic":
         raise ValueError(f"dataset.kind={config.dataset.kind} needs --config.dataset.path=PATH")
-    path = workdir / "dataset"
     try:
-        from mom3d_jax.synthetic.command import write_dataset
+        from mom3d_jax.synthetic.command import parse, write_dataset
     except ImportError:
-        raise ValueError("this version makes no synthetic data sets: give one with --config.dataset.path=DIR") from None
-    write_dataset(
-        path,
-        scenes=config.dataset.count,
-        size=config.dataset.size,
-        seed=config.dataset.seed,
-        frames=config.frames,
-    )
+        raise ValueError("this version makes no data sets: give one with --config.dataset.path=DIR") from None
+    from mom3d_jax.progress import Progress
+
+    path, wanted = workdir / "dataset", config.dataset
+    words = {"out": path, "scenes": wanted.count, "size": wanted.size, "seed": wanted.seed, "frames": config.frames}
+    write_dataset(parse([f"--{name}={value}" for name, value in words.items()]), Progress)
     return path

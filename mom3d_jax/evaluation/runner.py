@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import logging
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 
 import cv2
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from mom3d_jax import __version__, artifacts
@@ -162,7 +162,10 @@ def _score(settings: Settings, task: Task, rendered: Rendered) -> list[dict[str,
     for path, frames in rendered.clips.items():
         truth = task.sample.truth
         clip = truth.clip(task.truth_kind, path, rendered.size) if truth else None
-        records += score_path(frames, clip, path=path, looping=task.looping, crop=settings.crop, lpips=settings.lpips)
+        given = truth.poses(path).photo() if truth else ()
+        records += score_path(
+            frames, clip, path=path, looping=task.looping, crop=settings.crop, lpips=settings.lpips, given=given
+        )
         write_shown(task.folder / "shown", path, frames, clip)
     moving = tuple(path for path in rendered.clips if path != INPUT_PATH)
     return [*records, *over_paths(records, moving), *rendered.records]
@@ -190,7 +193,7 @@ def scoring(
 
 def versions() -> dict[str, str]:
     """Of what the figures were made with."""
-    libraries = {name: importlib.metadata.version(name) for name in ("jax", "numpy", "opencv-python-headless")}
+    libraries = {module.__name__: module.__version__ for module in (jax, np, cv2)}
     return {"mom3d_jax": __version__, **libraries, "device": jax.devices()[0].device_kind}
 
 

@@ -39,6 +39,11 @@ class Poses:
     translation: Float[np.ndarray, "k 3"]
     """Units of the truth's depth."""
 
+    def photo(self) -> tuple[int, ...]:
+        """Frames that are the photo itself: frame 0, where its camera is that of the photo."""
+        here = np.allclose(self.rotation[0], np.eye(3), atol=1e-9) and np.allclose(self.translation[0], 0, atol=1e-9)
+        return (0,) if here else ()
+
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:

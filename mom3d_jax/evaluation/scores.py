@@ -31,6 +31,7 @@ def score_path(
     looping: bool,
     crop: int,
     lpips: Lpips,
+    given: tuple[int, ...] = (),
 ) -> list[Record]:
     """Records of one path.
 
@@ -41,6 +42,7 @@ def score_path(
       looping: whether frame k is meant to be frame 0 again.
       crop: px cut off every side.
       lpips: weights, or why there are none.
+      given: frames that are the photo itself, which every method is given: nothing of them is compared with the truth.
 
     Raises:
       ValueError: frames and truth of different shapes.
@@ -51,8 +53,9 @@ def score_path(
     # Brought to [0, 1] here, once: inside a compiled metric the division may be fused with the difference, and then
     # equal bytes are not quite equal.
     frames, true = frames / np.float32(255), truth.frames / np.float32(255)
-    moving = truth.valid * truth.moving
-    for variant, weight in {"valid": truth.valid, "masked": moving}.items():
+    known = truth.valid.copy()
+    known[list(given)] = 0
+    for variant, weight in {"valid": known, "masked": known * truth.moving}.items():
         scores = metrics.score_clip(frames, true, weight, variant=variant, crop=crop, lpips=lpips)
         records += scores.records(path=path)
         if path == INPUT_PATH and variant == "masked":

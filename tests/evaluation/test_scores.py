@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mom3d_jax.evaluation.columns import COLUMNS
-from mom3d_jax.evaluation.samples import TruthClip
+from mom3d_jax.evaluation.samples import Poses, TruthClip
 from mom3d_jax.evaluation.scores import over_paths, score_path, value_of
 from mom3d_jax.metrics import Unavailable
 
@@ -116,6 +116,20 @@ def test_a_path_without_a_figure_leaves_it_out(truth):
     records = score(truth.frames, truth) + score(truth.frames, None, path="circle")
     assert [r["metric"] for r in over_paths(records, PATHS)] == ["piqe"]
     assert over_paths([], ()) == []
+
+
+def test_the_photo_itself_is_not_compared(truth):
+    frames = truth.frames + np.uint8(10)
+    frames[0] = truth.frames[0]
+    whole = score_path(frames, truth, path="zoom-in", looping=False, crop=0, lpips=NO_NET)
+    assert value_of(find(whole, "psnr", variant="valid")) == np.inf
+    rest = score_path(frames, truth, path="zoom-in", looping=False, crop=0, lpips=NO_NET, given=(0,))
+    record = find(rest, "psnr", variant="valid")
+    assert value_of(record) == pytest.approx(-20 * np.log10(10 / 255), abs=1e-3)
+    assert (record["frames"], record["unscored"], record["equal_frames"]) == (K - 1, 1, 0)
+    still = Poses(np.broadcast_to(np.eye(3), (3, 3, 3)), np.zeros((3, 3)))
+    assert still.photo() == (0,)
+    assert Poses(still.rotation, still.translation + 0.01).photo() == ()
 
 
 def test_other_shapes_are_refused(truth):
