@@ -4,7 +4,7 @@
     python eval.py --config=configs/eval_synthetic.py --workdir=OUT --config.study=baselines
     python eval.py --config=configs/eval_synthetic.py --workdir=OUT --predictions=DIR --method=NAME
 
---config.dataset.path=DIR and --config.dataset.kind=synthetic|folder|manifest say what is evaluated,
+--config.dataset.path=DIR and --config.dataset.kind=synthetic|folder|manifest|holynski say what is evaluated,
 --config.recipe=preview|landscape|official how, --config.scenes=a,b which scenes. Any setting of the recipe can be
 changed: --config.override.stage1.steps=1000. A second run with the same settings goes on where the first one stopped;
 --retry tries failed scenes again.

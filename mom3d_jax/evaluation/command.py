@@ -77,7 +77,8 @@ def evaluate(
     for variant in variants:
         settings.configured(variant)
     path = _dataset(config, workdir)
-    samples = datasets.choose(datasets.read_dataset(config.dataset.kind, path), config.scenes)
+    every = datasets.read_dataset(config.dataset.kind, path, workdir / "inputs", config.frames)
+    samples = datasets.choose(every, config.scenes)
     tasks = {v.name: {s.name: settings.task(s, v) for s in samples} for v in variants}
     if predictions is None:
         makers = {v.name: dict.fromkeys(tasks[v.name], methods.METHODS[v.kind]) for v in variants}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mom3d_jax.cli import meant
+from mom3d_jax.evaluation import recordings
 from mom3d_jax.evaluation.samples import Sample
 from mom3d_jax.evaluation.scene_truth import FORMAT, read_json, read_truth
 from mom3d_jax.inputs import InputError, find_files
@@ -47,17 +48,28 @@ def manifest(path: Path) -> list[Sample]:
 
 
 DATASETS: dict[str, Callable[[Path], list[Sample]]] = {"synthetic": synthetic, "folder": folder, "manifest": manifest}
-"""Kinds of data sets: path -> samples."""
+"""Kinds of data sets that lie ready: path -> samples."""
+RECORDED = {"holynski": recordings.samples}
+"""Kinds whose samples are first made into inputs: (path, folder for the inputs, frames) -> samples."""
 
 
-def read_dataset(kind: str, path: Path) -> list[Sample]:
+def read_dataset(kind: str, path: Path, inputs: Path | None = None, frames: int = 60) -> list[Sample]:
     """The samples of a data set, in its order.
+
+    Args:
+      kind: a key of `DATASETS` or `RECORDED`.
+      path: its folder or file.
+      inputs: where samples of recordings are made into inputs of the pipeline; `inputs` beside the data by default.
+      frames: of each recording that are scored.
 
     Raises:
       InputError: an unknown kind, or something wrong with the data; one line that names it and the remedy.
     """
+    if kind in RECORDED:
+        return RECORDED[kind](path, inputs or path.parent / "inputs", frames)
+    known = [*DATASETS, *RECORDED]
     if kind not in DATASETS:
-        raise InputError(f"dataset.kind={kind!r} is unknown{meant(kind, DATASETS) or ';'} known: {', '.join(DATASETS)}")
+        raise InputError(f"dataset.kind={kind!r} is unknown{meant(kind, known) or ';'} known: {', '.join(known)}")
     return DATASETS[kind](path)
 
 

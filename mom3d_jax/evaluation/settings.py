@@ -11,7 +11,7 @@ def default_evaluation() -> ConfigDict:
     """Settings of `eval.py`; those of the pipeline come from its recipe, and over them what `override` holds."""
     c = ConfigDict()
     c.dataset = ConfigDict()
-    c.dataset.kind = "synthetic"  # a name of evaluation.datasets.DATASETS
+    c.dataset.kind = "synthetic"  # synthetic, folder, manifest, holynski
     c.dataset.path = ""  # its folder, or the file of a manifest; empty: synthetic scenes are made in the work folder
     c.dataset.count = 12  # synthetic scenes that are made
     c.dataset.size = "256x144"  # of them, px

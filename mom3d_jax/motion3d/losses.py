@@ -6,6 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mom3d_jax.types import Array
+
 NOISE = 0.08
 """Standard deviation of the noise of a flow that problems are stated for unless they say otherwise, px per axis."""
 
@@ -46,7 +48,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def width(loss: str, epsilon: float | jax.Array, noise: float | jax.Array) -> jax.Array:
+def width(loss: str, epsilon: float | Array, noise: float | Array) -> jax.Array:
     """c of a loss: its smoothing, or what the noise asks for where that is more.
 
     Args:

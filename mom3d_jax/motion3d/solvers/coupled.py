@@ -41,8 +41,8 @@ class Coupled:
     sharpest: float = 0.002
     """Last ε, and the least noise that is believed in, px."""
     inner: int = static(default=10)
-    iterations: int = static(default=10)
-    tolerance: float = 0.0
+    iterations: int = static(default=12)
+    tolerance: float = 5e-4
 
     uses_priors = ALL_PRIORS
 

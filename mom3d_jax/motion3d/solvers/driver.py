@@ -93,7 +93,9 @@ def prepare(solver: Solver, problem: Problem) -> tuple[Problem, dict[str, Any]]:
     neighbours = np.asarray(problem.neighbours)
     if float(priors.smoothness) == 0:
         neighbours = neighbours[:, :0]  # no neighbours, no work for them
-    stated = dataclasses.replace(problem, priors=priors, neighbours=neighbours, noise=np.float32(problem.noise))
+    stated = dataclasses.replace(
+        problem, priors=priors, neighbours=neighbours, noise=np.asarray(problem.noise, np.float32)
+    )
     return stated, {"ignored_priors": ignored, "radial_fixed": fixed, "idle_points": int(idle.sum())}
 
 
