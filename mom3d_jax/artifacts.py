@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
+import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -88,6 +90,24 @@ def load(path: Path, key: str | None = None) -> Any:
         if key is not None and layout["key"] != key:
             raise ValueError(f"{path} was made under other settings; remove it to make it again")
         return _rebuild(layout["tree"], file)
+
+
+def share(source: Path, target: Path) -> None:
+    """Give an artifact and the record beside it a second place.
+
+    The files are linked, or copied where links fail (another disk, a file system without them). Nothing writes into a
+    file that is there, so the two places never change each other.
+
+    Raises:
+      OSError: the target cannot be written; the message names it.
+    """
+    # The record first: an artifact that is there is complete.
+    for suffix in (".json", source.suffix):
+        with replacing(target.with_suffix(suffix)) as draft:
+            try:
+                os.link(source.with_suffix(suffix), draft)
+            except OSError:
+                shutil.copyfile(source.with_suffix(suffix), draft)
 
 
 def _describe(tree: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -45,6 +45,7 @@ def default_config() -> ConfigDict:
     c.motion3d = ConfigDict()
     c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS, "optax:name" or "module:attribute"
     c.motion3d.loss = "cauchy"  # of residuals in px: l1 (as released), l2, huber, cauchy
+    c.motion3d.noise = 0.08  # of the flows, px per axis: where huber and cauchy begin to doubt; flows may agree better
     c.motion3d.nuisance = "similarity"  # fitted per view along with the motion: none, gain, similarity
     c.motion3d.priors = ConfigDict()  # stiffness as a share of the total weight of a point, 1/px²; 0: none
     c.motion3d.priors.damping = 0.03  # along the viewing rays of the photo
@@ -56,7 +57,9 @@ def default_config() -> ConfigDict:
     # ends a run (0: never); epsilon, shrink, sharpest: smoothing of the loss in px: first, factor per step, last.
     c.motion3d.options = ConfigDict()
     c.motion3d.options.coupled = ConfigDict({"epsilon": 0.6, "shrink": 0.6, "sharpest": 0.002})
-    c.motion3d.options.coupled.update({"inner": 10, "iterations": 8, "tolerance": 0.0})  # inner: CG steps in each step
+    c.motion3d.options.coupled.update(
+        {"inner": 10, "iterations": 12, "tolerance": 5e-4}
+    )  # inner: CG steps in each step
     c.motion3d.options.irls = ConfigDict({"epsilon": 1.0, "shrink": 0.6, "sharpest": 1e-4})
     c.motion3d.options.irls.update({"iterations": 30, "tolerance": 1e-5})
     c.motion3d.options.lm = ConfigDict({"epsilon": 0.01, "ridge": 1e-3, "iterations": 40, "tolerance": 1e-5})

@@ -72,7 +72,9 @@ STAGES = (
 )
 
 
-def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: bool = False) -> dict:
+def run(
+    config: ConfigDict, workdir: Path, *, until: str | None = None, force: bool = False, pool: Path | None = None
+) -> dict:
     """Run the pipeline, or go on with it.
 
     Args:
@@ -80,6 +82,8 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
       workdir: where everything is written.
       until: name of the last stage to run; None runs all.
       force: go on in a work folder that was begun with another input or config.
+      pool: results that runs of one input share: what lies there under the same key is taken, and what is made is put
+        there. Stages that write files for the user are not shared.
 
     Returns:
       The figures of all stages that were run, as in `metrics.json`.
@@ -124,7 +128,10 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
 
     figures: dict[str, Any] = {"seconds": {}}
     for number, stage in enumerate(stages, start=1):
-        file = files[stage.name]
+        file, shared = files[stage.name], pool and pool / f"{stage.name}-{keys[stage.name]}.npz"
+        if not _done(file, keys[stage.name], workdir) and shared and _done(shared, keys[stage.name], workdir):
+            artifacts.share(shared, file)
+            artifacts.write_json(workdir / "run.json", claim)
         if _done(file, keys[stage.name], workdir):
             log.info("[%d/%d] %s: done before", number, len(STAGES), stage.name)
             record = json.loads(file.with_suffix(".json").read_text())
@@ -138,6 +145,8 @@ def run(config: ConfigDict, workdir: Path, *, until: str | None = None, force: b
             artifacts.write_json(file.with_suffix(".json"), record)
             artifacts.save(file, results[stage.name], keys[stage.name])
             artifacts.write_json(workdir / "run.json", claim)
+            if shared and not job.made:
+                artifacts.share(file, shared)
         figures["seconds"][stage.name] = record["seconds"]
         merge(figures, record["figures"])
     if until is None:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mom3d_jax.cameras import project, select
-from mom3d_jax.motion3d.losses import LOSSES
+from mom3d_jax.motion3d.losses import LOSSES, NOISE
 from mom3d_jax.motion3d.normals import surface_normals
 from mom3d_jax.motion3d.nuisance import NUISANCES
 from mom3d_jax.motion3d.priors import PLAIN, Priors
@@ -84,6 +84,7 @@ def build_problem(
     loss: str = "l1",
     nuisance: str = "none",
     priors: Priors = PLAIN,
+    noise: float = NOISE,
 ) -> tuple[Problem, dict[str, int]]:
     """State the 3D-MOM problem of the moving points.
 
@@ -98,6 +99,7 @@ def build_problem(
       loss: a key of `LOSSES`.
       nuisance: one of `NUISANCES`.
       priors: what is known of the motion besides the flows.
+      noise: standard deviation of the flows, px per axis.
 
     Returns:
       The problem, and counts for the report: `points`, `unseen_points` (moving, but seen by no view), `silent_views`
@@ -133,6 +135,7 @@ def build_problem(
         index=index.astype(np.int32),
         normals=normals,
         priors=priors,
+        noise=noise,
         reference=reference,
         loss=loss,
         nuisance=nuisance,

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from mom3d_jax.motion3d.losses import LOSSES
+from mom3d_jax.motion3d.losses import LOSSES, width
 from mom3d_jax.motion3d.problem import Observation, Problem, coordinates, image_motion, misfit, observations
 from mom3d_jax.types import Array
 
@@ -41,7 +41,7 @@ def fit_response(problem: Problem, motion: Float[Array, "n 3"], epsilon: float |
     """
     present = identity(problem) if problem.response is None else jnp.asarray(problem.response)
     problem = dataclasses.replace(problem, response=present)
-    weigh = LOSSES[problem.loss].weight
+    weigh, c = LOSSES[problem.loss].weight, width(problem.loss, epsilon, problem.noise)
     X, F = coordinates(problem.points), coordinates(motion)
     gain_only = problem.nuisance == "gain"
 
@@ -49,7 +49,7 @@ def fit_response(problem: Problem, motion: Float[Array, "n 3"], epsilon: float |
         seen, before = args
         (r_u, r_v), _ = misfit(seen, X, F)
         (u, v), _ = image_motion(seen.camera, X, F)
-        w_u, w_v = (seen.weight * weigh(r, jnp.float32(epsilon)) for r in (r_u, r_v))
+        w_u, w_v = (seen.weight * weigh(r, c) for r in (r_u, r_v))
         # Rows (u, -v) and (v, u) of the unknowns (a, b); right-hand side the change from the present response.
         aa, ab, bb = (jnp.sum(x) for x in (w_u * u * u + w_v * v * v, (w_v - w_u) * u * v, w_u * v * v + w_v * u * u))
         ra, rb = jnp.sum(w_u * r_u * u + w_v * r_v * v), jnp.sum(w_v * r_v * u - w_u * r_u * v)

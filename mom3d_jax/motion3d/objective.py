@@ -3,6 +3,7 @@
 Everything is a scan over views, so that never more than one view's Jacobian exists at a time.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -11,9 +12,17 @@ import numpy as np
 from jaxtyping import Float
 
 from mom3d_jax.motion3d import priors
-from mom3d_jax.motion3d.losses import LOSSES
+from mom3d_jax.motion3d.losses import LOSSES, width
 from mom3d_jax.motion3d.priors import UPPER, Penalty, Vector
-from mom3d_jax.motion3d.problem import Observation, Problem, coordinates, misfit, observations, viewing_rays
+from mom3d_jax.motion3d.problem import (
+    Observation,
+    Problem,
+    coordinates,
+    misfit,
+    observations,
+    residuals,
+    viewing_rays,
+)
 from mom3d_jax.types import Array
 
 SHARP = 1e-6
@@ -68,12 +77,12 @@ def point_losses(
     problem: Problem, motion: Float[Array, "n 3"], epsilon: float | Array = SHARP
 ) -> Float[jax.Array, " n"]:
     """Σ_v w_v ρ(r) of each point, summed over the two image axes, in px (L2: px²)."""
-    rho = LOSSES[problem.loss].value
+    rho, c = LOSSES[problem.loss].value, width(problem.loss, epsilon, problem.noise)
     X, F = coordinates(problem.points), coordinates(motion)
 
     def add(total: jax.Array, seen: Observation) -> tuple[jax.Array, None]:
         r, _ = misfit(seen, X, F)
-        return total + seen.weight * sum(rho(x, jnp.float32(epsilon)) for x in r), None
+        return total + seen.weight * sum(rho(x, c) for x in r), None
 
     return jax.lax.scan(add, jnp.zeros(len(problem.points), jnp.float32), observations(problem))[0]
 
@@ -108,12 +117,12 @@ def pixel_gradient(
     problem: Problem, penalty: Penalty, motion: Float[Array, "n 3"], epsilon: float | Array = SHARP
 ) -> Vector:
     """`gradient` with respect to u = F / pixel, by coordinates."""
-    weigh = LOSSES[problem.loss].weight
+    weigh, c = LOSSES[problem.loss].weight, width(problem.loss, epsilon, problem.noise)
     X, F = coordinates(problem.points), coordinates(motion)
 
     def add(total: Vector, seen: Observation) -> tuple[Vector, None]:
         for r, J in zip(*misfit(seen, X, F), strict=True):
-            pull = seen.weight * weigh(r, jnp.float32(epsilon)) * r
+            pull = seen.weight * weigh(r, c) * r
             total = tuple(t + pull * j for t, j in zip(total, J, strict=True))
         return total, None
 
@@ -162,12 +171,12 @@ def local_model(
     problem: Problem, penalty: Penalty, motion: Float[Array, "n 3"], epsilon: float | Array = SHARP
 ) -> Model:
     """JᵀWJ and JᵀWr of each point with W = w ρ_ε'(r)/r, damping and tangency added."""
-    weigh = LOSSES[problem.loss].weight
+    weigh, c = LOSSES[problem.loss].weight, width(problem.loss, epsilon, problem.noise)
     X, F = coordinates(problem.points), coordinates(motion)
 
     def add(total: Vector, seen: Observation) -> tuple[Vector, None]:
         for r, J in zip(*misfit(seen, X, F), strict=True):
-            w = seen.weight * weigh(r, jnp.float32(epsilon))
+            w = seen.weight * weigh(r, c)
             rows = [w * J[i] * J[j] for i, j in UPPER] + [w * r * J[i] for i in range(3)]
             total = tuple(t + row for t, row in zip(total, rows, strict=True))
         return total, None
@@ -198,6 +207,29 @@ def normal_equations(
     rows = [[H[UPPER.index((min(i, j), max(i, j)))] for j in range(3)] for i in range(3)]
     matrix = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
     return matrix / pixel[..., None] ** 2, jnp.stack(g, axis=-1) / pixel
+
+
+SAMPLE = 2048
+"""About how many points tell how far residuals spread."""
+
+
+def residual_spread(problem: Problem, motion: Float[Array, "n 3"]) -> Float[jax.Array, ""]:
+    """Robust standard deviation of the residuals, 1.4826 · median |r| over observations and axes, px (F. Hampel, 1974).
+
+    Of evenly chosen points; 0 without observations.
+    """
+    if not len(problem.points):
+        return jnp.float32(0)
+    step = max(1, len(problem.points) // SAMPLE)
+    few = dataclasses.replace(
+        problem,
+        points=jnp.asarray(problem.points)[::step],
+        target=jnp.asarray(problem.target)[:, ::step],
+        weight=jnp.asarray(problem.weight)[:, ::step],
+    )
+    size = jnp.abs(residuals(few, jnp.asarray(motion)[::step]))
+    median = jnp.nanmedian(jnp.where(few.weight[..., None] > 0, size, jnp.nan))
+    return 1.4826 * jnp.where(jnp.isnan(median), 0, median)
 
 
 def in_pixels(problem: Problem, motion: Float[Array, "n 3"]) -> Vector:

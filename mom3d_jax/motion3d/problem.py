@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from mom3d_jax.cameras import positions, select, to_camera
 from mom3d_jax.cameras.pinhole import HIGHEST
+from mom3d_jax.motion3d.losses import NOISE
 from mom3d_jax.motion3d.priors import PLAIN, Priors, Vector
 from mom3d_jax.types import Array, Cameras, pytree, static
 
@@ -48,6 +49,8 @@ class Problem:
     priors: Priors = PLAIN
     response: Float[Array, "v 2"] | None = None
     """(a, b) of A_v = [[a, -b], [b, a]], how each view's flow answers to the motion seen in it; None: the identity."""
+    noise: float | Float[Array, ""] = NOISE
+    """Standard deviation of the flows' noise, px per axis; what `huber` and `cauchy` are scaled for."""
     reference: int = static(default=0)
     """The view whose rays are called viewing rays: the input view."""
     loss: str = static(default="l1")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from mom3d_jax.motion3d.losses import LOSSES
+from mom3d_jax.motion3d.losses import LOSSES, width
 from mom3d_jax.motion3d.problem import Observation, Problem, coordinates, misfit, observations, viewing_rays
 from mom3d_jax.types import Array
 
@@ -17,7 +17,7 @@ TENTH, HALF = 0.1, 0.5
 """Lengths of residuals whose shares are reported, px."""
 OUTLIER = 1 / 3
 """An observation is an outlier where the robust loss gives it less than this share of the median residual's weight."""
-NOISE = 0.05
+BEST = 0.05
 """No flow is better than this, px: a median residual below it counts as this where outliers are told apart."""
 
 
@@ -73,10 +73,10 @@ def view_errors(problem: Problem, motion: Float[Array, "n 3"]) -> tuple[ViewErro
 
 
 def _errors(problem: Problem, length: jax.Array, l1: jax.Array, weight: jax.Array) -> ViewErrors:
-    weigh = LOSSES[problem.loss].weight
+    weigh, c = LOSSES[problem.loss].weight, width(problem.loss, FLOOR, problem.noise)
     total = weight.sum()
     median = weighted_quantile(length, weight)
-    typical = weigh(jnp.maximum(median, NOISE), jnp.float32(FLOOR))
+    typical = weigh(jnp.maximum(median, BEST), c)
 
     def mean(values: jax.Array) -> jax.Array:
         return jnp.where(total > 0, (weight * values).sum() / jnp.where(total > 0, total, 1), jnp.nan)
@@ -88,7 +88,7 @@ def _errors(problem: Problem, length: jax.Array, l1: jax.Array, weight: jax.Arra
         median=median,
         tenth=mean((length <= TENTH).astype(jnp.float32)),
         half=mean((length <= HALF).astype(jnp.float32)),
-        outliers=mean((weigh(length, jnp.float32(FLOOR)) < OUTLIER * typical).astype(jnp.float32)),
+        outliers=mean((weigh(length, c) < OUTLIER * typical).astype(jnp.float32)),
     )
 
 

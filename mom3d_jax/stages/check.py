@@ -42,6 +42,7 @@ BETWEEN = {
     "size.focal_ratio": (0, 1e3),
     "pointcloud.edge_ratio": (1 + 1e-6, 1e3),
     "displacements.flow_scale": (-1e3, 1e3),
+    "motion3d.noise": (1e-6, 1e3),
     "motion3d.priors.depth_edge": (1e-6, 1e3),
     "time.crossfade": (1e-6, 1),
     "views.min_coverage": (0, 1),

@@ -27,6 +27,7 @@ def motion3d(job: Job, cloud: PointCloud, views: Views, flows: Flows) -> tuple[S
         loss=settings.loss,
         nuisance=settings.nuisance,
         priors=Priors(**settings.priors.to_dict()),
+        noise=settings.noise,
     )
     motion, report = solve(problem, settings.solver, **solver_options(job.config))
     result = assemble(cloud, select(views.cameras, INPUT_VIEW), problem, motion)

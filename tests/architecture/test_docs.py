@@ -10,6 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from mom3d_jax.config import default_config
+from mom3d_jax.evaluation.settings import default_evaluation
 
 LINK = re.compile(
     r"!?\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)|<(?:img|a)\b[^>]*?(?:src|href)=\"([^\"]+)\""
@@ -108,7 +109,11 @@ def pages(repository: Path, sources: list[Path]) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def settings() -> ConfigDict:
-    return default_config()
+    """Those of the pipeline, and beside them those of an evaluation."""
+    both = default_evaluation()
+    with both.unlocked():
+        both.update(default_config())
+    return both
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +184,8 @@ def test_every_setting_is_explained(pages: list[Path], settings: ConfigDict) -> 
         if isinstance(content, ConfigDict)
         for name in content
     ]
-    # Those of stage 2 are explained with their namesakes of stage 1.
-    wanted = [name for name in leaves if not name.startswith("stage2.")]
+    # Those of stage 2 are explained with their namesakes of stage 1, and what overrides a setting with the setting.
+    wanted = [name for name in leaves if not name.startswith(("stage2.", "override."))]
     assert not [name for name in wanted if f"`{name}" not in text and f"--config.{name}" not in text]
 
 

@@ -36,12 +36,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": WHOLE_PATH,
     "stages": WHOLE_PATH | {"measure", "synthetic"},
     "pipeline": WHOLE_PATH | {"measure", "stages"},
-    "evaluation": CONTRACTS | HOUSEKEEPING | {"pipeline", "metrics", "synthetic"},
+    # It judges results from all along the path, and draws and animates by itself.
+    "evaluation": WHOLE_PATH | {"measure", "stages", "pipeline", "synthetic"},
     "laboratory": CONTRACTS | HOUSEKEEPING | {"pipeline", "stages", "motion3d", "export"},
     "__main__": ENTRY_POINTS | {"laboratory"},
     "train": ENTRY_POINTS,
     "eval": ENTRY_POINTS,
-    "configs": {"config"},
+    "configs": {"config", "evaluation.settings"},
 }
 """Unit (package or module of mom3d_jax, top-level script or folder) -> what of mom3d_jax it may import."""
 

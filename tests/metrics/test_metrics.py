@@ -156,3 +156,12 @@ def test_display_values():
         np.testing.assert_allclose(metric(image, reference), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="not int32; convert them first"):
         display_values(np.zeros(3, np.int32))
+
+
+def test_equal_bytes_are_equal():
+    image = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    assert float(psnr(image, image)) == np.inf
+    assert float(max_abs_difference(image, image)) == 0
+    other = image ^ 1
+    expected = 20 * np.log10(255)
+    assert float(psnr(other, image)) == pytest.approx(expected, rel=1e-6)

@@ -30,6 +30,7 @@ def huge() -> Problem:
         index=array(n, dtype=np.int32),
         normals=array(n, 3),
         priors=Priors(*(array() for _ in range(4))),
+        noise=array(),
         nuisance="similarity",
     )
 

@@ -20,7 +20,8 @@ from mom3d_jax.motion3d import (
     viewing_rays,
     vjp,
 )
-from mom3d_jax.motion3d.objective import local_model, penalty_of
+from mom3d_jax.motion3d.losses import width
+from mom3d_jax.motion3d.objective import local_model, penalty_of, residual_spread
 from mom3d_jax.motion3d.priors import UPPER, laplacian
 from mom3d_jax.motion3d.problem import coordinates
 
@@ -77,7 +78,8 @@ def test_objective_is_the_sum_of_loss_and_priors(stated):
     problem, motion = stated
     r = misfits64(problem, motion)
     np.testing.assert_allclose(residuals(problem, motion), r, atol=1e-4)
-    rho = np.asarray(LOSSES[problem.loss].value(jnp.asarray(r, jnp.float32), jnp.float32(EPSILON)), np.float64)
+    c = width(problem.loss, EPSILON, problem.noise)
+    rho = np.asarray(LOSSES[problem.loss].value(jnp.asarray(r, jnp.float32), c), np.float64)
     total = (problem.weight[..., None] * rho).sum() + priors64(problem, motion)
     assert float(objective(problem, motion, EPSILON)) == pytest.approx(total / problem.weight.sum(), rel=2e-5)
 
@@ -158,3 +160,13 @@ def test_coupling_is_symmetric_and_ignores_a_common_motion(corrupted):
     assert one == pytest.approx(other, rel=1e-4)
     same = laplacian(penalty, coordinates(np.ones_like(corrupted.points)))
     assert max(float(jnp.abs(a).max()) for a in same) < 1e-4
+
+
+def test_spread_of_residuals(corrupted, plane):
+    """Against the median of all observations; exact flows have none, and no observations give 0."""
+    problem, motion = plane()
+    r = np.abs(np.asarray(residuals(corrupted, motion)))[corrupted.weight > 0]
+    assert float(residual_spread(corrupted, motion)) == pytest.approx(1.4826 * np.median(r), rel=1e-5)
+    assert float(residual_spread(problem, motion)) < 1e-4
+    silent = dataclasses.replace(problem, weight=0 * problem.weight)
+    assert float(residual_spread(silent, motion)) == 0

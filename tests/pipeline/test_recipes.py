@@ -9,7 +9,8 @@ import pytest
 from mom3d_jax import pipeline
 from mom3d_jax.stages import check
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+RECIPES = sorted(p for p in (Path(__file__).parents[2] / "configs").glob("*.py") if not p.stem.startswith("eval_"))
+"""Of the pipeline; those of the evaluation hold other settings."""
 
 
 def load(name: str):

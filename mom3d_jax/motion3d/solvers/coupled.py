@@ -1,5 +1,6 @@
 """Reweighted least squares with neighbouring points coupled: the default solver."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from mom3d_jax.motion3d import priors
-from mom3d_jax.motion3d.objective import in_pixels, in_world, local_model, penalty_of
+from mom3d_jax.motion3d.objective import in_pixels, in_world, local_model, penalty_of, residual_spread
 from mom3d_jax.motion3d.problem import Problem
 from mom3d_jax.motion3d.solvers.base import ALL_PRIORS
 from mom3d_jax.motion3d.solvers.linear import conjugate_gradients, factorize, solve, times
@@ -28,7 +29,9 @@ class CoupledState(NamedTuple):
 class Coupled:
     """Each round freezes the weights of the robust loss, smoothed by ε, and takes `inner` steps of conjugate gradients.
 
-    The linear system holds every point and all priors; it is preconditioned by each point's own 3×3 block.
+    The linear system holds every point and all priors; it is preconditioned by each point's own 3×3 block. Where the
+    residuals spread less than the problem's noise, the loss is scaled for what they spread: flows that agree are
+    followed closely, and priors matter less.
     """
 
     epsilon: float = 0.6
@@ -36,10 +39,10 @@ class Coupled:
     shrink: float = 0.6
     """Factor on ε per round."""
     sharpest: float = 0.002
-    """Last ε, px."""
+    """Last ε, and the least noise that is believed in, px."""
     inner: int = static(default=10)
-    iterations: int = static(default=8)
-    tolerance: float = 0.0
+    iterations: int = static(default=12)
+    tolerance: float = 5e-4
 
     uses_priors = ALL_PRIORS
 
@@ -51,6 +54,8 @@ class Coupled:
         """One round: linearise, reweight, solve for the update in px."""
         ramp = jnp.float32(self.shrink) ** state.round.astype(jnp.float32)
         epsilon = jnp.maximum(self.epsilon * ramp, self.sharpest)
+        noise = jnp.clip(residual_spread(problem, state.motion), self.sharpest, problem.noise)
+        problem = dataclasses.replace(problem, noise=noise)
         penalty = penalty_of(problem)
         H, g = local_model(problem, penalty, state.motion, epsilon)
         u = in_pixels(problem, state.motion)

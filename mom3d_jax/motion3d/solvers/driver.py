@@ -93,7 +93,9 @@ def prepare(solver: Solver, problem: Problem) -> tuple[Problem, dict[str, Any]]:
     neighbours = np.asarray(problem.neighbours)
     if float(priors.smoothness) == 0:
         neighbours = neighbours[:, :0]  # no neighbours, no work for them
-    stated = dataclasses.replace(problem, priors=priors, neighbours=neighbours)
+    stated = dataclasses.replace(
+        problem, priors=priors, neighbours=neighbours, noise=np.asarray(problem.noise, np.float32)
+    )
     return stated, {"ignored_priors": ignored, "radial_fixed": fixed, "idle_points": int(idle.sum())}
 
 
@@ -101,6 +103,8 @@ def _check(problem: Problem) -> None:
     for name, value, known in (("loss", problem.loss, LOSSES), ("nuisance", problem.nuisance, NUISANCES)):
         if value not in known:
             raise ValueError(f"unknown {name} {value!r}{nearest(value, known)}; known: {', '.join(known)}")
+    if not 0 < float(problem.noise) < np.inf:
+        raise ValueError(f"noise={float(problem.noise)} is not a number of px above 0")
     for field in dataclasses.fields(Priors):
         stiffness = float(getattr(problem.priors, field.name))
         if not 0 <= stiffness < np.inf or (field.name == "depth_edge" and stiffness == 0):

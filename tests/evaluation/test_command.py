@@ -1,0 +1,111 @@
+"""`eval.py` as a user calls it."""
+
+import importlib
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import pytest
+from absl.testing import flagsaver
+
+TINY = (
+    "--config.frames=4", "--config.override.time.frames=4", "--config.override.size.width=64",
+    "--config.override.stage1.steps=3", "--config.override.stage2.steps=2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def call(repository, dataset, monkeypatch, capsys, tmp_path):
+    """Run eval.py inside this process."""
+    importlib.import_module("mom3d_jax.evaluation.command")  # its flags are defined once
+
+    def run(*words):
+        given = list(words)
+        if not any(word.startswith("--config=") for word in given):
+            given.insert(0, f"--config={repository / 'configs' / 'eval_synthetic.py'}")
+        monkeypatch.setattr(sys, "argv", ["eval.py", *given])
+        code = 0
+        with flagsaver.flagsaver(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"the load_module\(\) method", category=DeprecationWarning)
+            try:
+                runpy.run_path(str(repository / "eval.py"), run_name="__main__")
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    yield run
+
+
+def test_a_study_ends_with_its_table_and_where_the_files_are(call, dataset, tmp_path, quick):
+    words = (f"--config.dataset.path={dataset}", f"--workdir={tmp_path / 'out'}", f"--config.study={quick}", *TINY)
+    code, out, _ = call(*words)
+    assert code == 0
+    assert "| photo | advected | 2 |" in out
+    for name in ("table.md", "table.csv", "timings.csv", "report.html"):
+        assert str(tmp_path / "out" / name) in out
+        assert (tmp_path / "out" / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--workdir=out", "--config.dataset.kind=folder"], "dataset.kind=folder needs --config.dataset.path=PATH"),
+        (["--workdir=out", "--config.dataset.path=nowhere"], "nowhere/manifest.json: cannot be read"),
+        (["--workdir=out", "--config.dataset.path=nowhere", "--config.study=motion"], "did you mean motion3d?"),
+        (["--workdir=out", "--config.override.stage1.stops=3"], "did you mean override.stage1.steps"),
+        (["--workdir=out", "--config.override.stage1.steps=few"], "override.stage1.steps='few'"),
+        (["--workdir=out", "--predictions=there"], "--predictions needs --method=NAME"),
+        (["--workdir=out", "--config=configs/preview.py"], "--config.recipe=NAME"),
+        ([], "add --workdir=OUT"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(call, repository, monkeypatch, tmp_path, words, said):
+    monkeypatch.chdir(tmp_path)
+    given = [w.replace("configs/", f"{repository / 'configs'}/") for w in words]
+    code, _, error = call(*given)
+    (line,) = [text for text in error.splitlines() if text.startswith("error: ")]
+    assert code == 2
+    assert said in line
+    assert not list(tmp_path.glob("out/runs"))
+
+
+def test_help_is_its_own(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    assert "--predictions=DIR --method=NAME" in out
+
+
+@pytest.mark.slow
+def test_killed_while_it_trains_the_same_command_finishes_with_the_same_table(repository, dataset, tmp_path):
+    """SIGKILL somewhere in a fit; what was finished before is kept."""
+
+    def words(out):
+        recipe = f"--config={repository / 'configs' / 'eval_synthetic.py'}"
+        where = (f"--config.dataset.path={dataset}", f"--workdir={tmp_path / out}", "--config.study=init")
+        return [sys.executable, str(repository / "eval.py"), recipe, *where, *TINY, "--config.scenes=alpine_lake_0"]
+
+    # The three runs compile the same programs.
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
+    environment = {**os.environ, "PYTHONPATH": str(repository), **cache}
+    with (tmp_path / "log").open("w") as log:
+        killed = subprocess.Popen(words("a"), env=environment, stdout=log, stderr=log)
+        first = tmp_path / "a" / "runs" / "full" / "alpine_lake_0"
+        second = tmp_path / "a" / "runs" / "without-initialisation" / "alpine_lake_0"
+        while not (second / "work" / "artifacts" / "01_scene.npz").is_file():
+            assert killed.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    before = (first / "result.json").stat().st_mtime_ns
+    assert not (second / "result.json").exists()
+    for out in "ab":
+        done = subprocess.run(words(out), env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (first / "result.json").stat().st_mtime_ns == before
+    tables = [(tmp_path / out / "table.csv").read_bytes() for out in "ab"]
+    assert tables[0] == tables[1]
+    assert tables[0].count(b",done,") == 2
