@@ -32,8 +32,10 @@ def display_values(image: Array) -> Float[jax.Array, "*shape"]:
 
 
 def _difference(image: Array, reference: Array) -> Float[jax.Array, "*shape"]:
-    """image - reference as display values. Bytes are subtracted as whole numbers: compilers fuse the division with the
-    subtraction, and equal bytes then differ by a rounding error.
+    """image - reference as display values.
+
+    Bytes are subtracted as whole numbers: compilers fuse the division with the subtraction, and equal bytes then differ
+    by a rounding error.
     """
     image, reference = jnp.asarray(image), jnp.asarray(reference)
     if image.dtype == reference.dtype == jnp.uint8:
