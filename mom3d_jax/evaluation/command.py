@@ -167,13 +167,12 @@ def _dataset(config: ConfigDict, workdir: Path) -> Path:
         return Path(config.dataset.path).expanduser()
     if config.dataset.kind != "synthetic":
         raise ValueError(f"dataset.kind={config.dataset.kind} needs --config.dataset.path=PATH")
-    try:
-        from mom3d_jax.synthetic.command import parse, write_dataset
-    except ImportError:
-        raise ValueError("this version makes no data sets: give one with --config.dataset.path=DIR") from None
     from mom3d_jax.progress import Progress
+    from mom3d_jax.synthetic.command import parse
+    from mom3d_jax.synthetic.dataset import write_dataset
 
     path, wanted = workdir / "dataset", config.dataset
     words = {"out": path, "scenes": wanted.count, "size": wanted.size, "seed": wanted.seed, "frames": config.frames}
+    words |= {"corrupt": wanted.corrupt} if wanted.corrupt else {}
     write_dataset(parse([f"--{name}={value}" for name, value in words.items()]), Progress)
     return path

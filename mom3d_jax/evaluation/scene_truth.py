@@ -157,8 +157,9 @@ class SceneTruth:
         if "corrupted" in names:
             spoilt = self.folder.parent / "given"
             if not spoilt.is_dir():
-                raise InputError(f"{spoilt}: no corrupted inputs; make the scenes with --corrupt")
-            shutil.copytree(spoilt, folder, dirs_exist_ok=True)
+                raise InputError(f"{spoilt}: no corrupted inputs; add --config.dataset.corrupt=depth=0.05,flow=1")
+            # The photo is not spoilt, and that of the periodic truth may be another one.
+            shutil.copytree(spoilt, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("image.png"))
 
     def _picture(self, file: Path) -> np.ndarray:
         picture = decode(file, cv2.IMREAD_COLOR)
