@@ -70,9 +70,11 @@ def execute(setting: Setting, case: Case, *, curve: bool) -> Outcome:
     for mark in marks:
         clock = time.perf_counter()
         run = jax.block_until_ready(proceed(solver, problem, run, jnp.int32(mark)))
-        seconds += time.perf_counter() - clock
-        if not path["steps"] or int(run.steps) > path["steps"][-1]:
-            look(run)
+        spent = time.perf_counter() - clock
+        if path["steps"] and int(run.steps) == path["steps"][-1]:
+            break  # it had come to its end before
+        seconds += spent
+        look(run)
     motion = np.asarray(across_rays(problem, run.state.motion) if notes["radial_fixed"] else run.state.motion)
     if not np.isfinite(motion).all():
         raise FloatingPointError(f"solver {setting.solver!r} diverged: {(~np.isfinite(motion)).any(1).sum()} points")
