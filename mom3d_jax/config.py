@@ -57,9 +57,7 @@ def default_config() -> ConfigDict:
     # ends a run (0: never); epsilon, shrink, sharpest: smoothing of the loss in px: first, factor per step, last.
     c.motion3d.options = ConfigDict()
     c.motion3d.options.coupled = ConfigDict({"epsilon": 0.6, "shrink": 0.6, "sharpest": 0.002})
-    c.motion3d.options.coupled.update(
-        {"inner": 10, "iterations": 12, "tolerance": 5e-4}
-    )  # inner: CG steps in each step
+    c.motion3d.options.coupled.update({"inner": 10, "iterations": 12, "tolerance": 5e-4})  # inner: CG steps per step
     c.motion3d.options.irls = ConfigDict({"epsilon": 1.0, "shrink": 0.6, "sharpest": 1e-4})
     c.motion3d.options.irls.update({"iterations": 30, "tolerance": 1e-5})
     c.motion3d.options.lm = ConfigDict({"epsilon": 0.01, "ridge": 1e-3, "iterations": 40, "tolerance": 1e-5})

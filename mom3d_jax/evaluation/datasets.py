@@ -7,9 +7,10 @@ from pathlib import Path
 from mom3d_jax.cli import meant
 from mom3d_jax.evaluation import recordings
 from mom3d_jax.evaluation.samples import Sample
-from mom3d_jax.evaluation.scene_truth import FORMAT, read_json, read_truth
+from mom3d_jax.evaluation.scene_truth import read_json, read_truth
 from mom3d_jax.inputs import InputError, find_files
 from mom3d_jax.inputs.images import SUFFIXES
+from mom3d_jax.synthetic.dataset import FORMAT
 
 
 def synthetic(path: Path) -> list[Sample]:

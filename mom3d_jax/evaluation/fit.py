@@ -54,8 +54,7 @@ def cameras_of(run: Run, path: str) -> Cameras:
     lengths come from.
     """
     task = run.task
-    image = run.result("scene").image
-    camera = Job(run.config, task.workdir, task.sample.source, "", {}).camera(image)
+    camera = _photo_camera(run)
     truth = task.sample.truth
     if truth is None and path == INPUT_PATH:
         return relative_to(camera, np.broadcast_to(np.eye(3), (task.frames, 3, 3)), np.zeros((task.frames, 3)))
@@ -67,6 +66,12 @@ def cameras_of(run: Run, path: str) -> Cameras:
     return relative_to(camera, poses.rotation, scale * poses.translation)
 
 
+def _photo_camera(run: Run) -> Cameras:
+    """The camera of the photo under the recipe."""
+    task = run.task
+    return Job(run.config, task.workdir, task.sample.source, "", {}).camera(run.result("scene").image)
+
+
 def notes_of(run: Run) -> list[str]:
     """What a reader has to know about the cameras and the input."""
     truth, scene = run.task.sample.truth, run.result("scene")
@@ -74,7 +79,7 @@ def notes_of(run: Run) -> list[str]:
     if truth is None:
         return notes
     height, width = np.shape(scene.mask)
-    focal = float(np.max(Job(run.config, run.task.workdir, run.task.sample.source, "", {}).camera(scene.image).focal))
+    focal = float(np.max(_photo_camera(run).focal))
     true = truth.focal * width / truth.size[0]
     if abs(focal / true - 1) > FOCAL_TOLERANCE:
         notes.append(f"focal length {focal:g} px of the recipe, truly {true:g} px: parallax and field of view differ")

@@ -19,7 +19,7 @@ from mom3d_jax.config import default_config
 from mom3d_jax.evaluation import holynski
 from mom3d_jax.evaluation.samples import ADVECTED, INPUT_PATH, Geometry, Poses, Sample, Size, TruthClip
 from mom3d_jax.evaluation.truth_views import truth_clip
-from mom3d_jax.inputs import InputError, find_files
+from mom3d_jax.inputs import InputError
 
 
 def samples(folder: Path, inputs: Path, frames: int) -> list[Sample]:
@@ -91,7 +91,7 @@ class Recording:
         camera, poses = input_camera(*size), self.poses(path)
         cameras = relative_to(camera, poses.rotation, poses.translation)
         moving = holynski.moving(holynski.motion_at(self.entry, size))
-        warped = truth_clip(frames, self._depth(size), moving, camera, cameras)
+        warped = truth_clip(frames, _depth(self.source, size[0]), moving, camera, cameras)
         return TruthClip(warped.frames, warped.valid, warped.moving, None, None)
 
     def photo(self, kind: str) -> Path | None:
@@ -115,10 +115,12 @@ class Recording:
         if lacking := sorted({*names} - {"flow", "mask"}):
             raise InputError(f"{self.entry.video}: no true {' and '.join(lacking)} there; leave that variant out")
 
-    def _depth(self, size: Size) -> Float[np.ndarray, "h w"]:
-        """z of the photo by the built-in prior, or from a depth file in the input folder."""
-        config = default_config()
-        config.input, config.size.width = str(find_files(self.source).image.parent), size[0]
-        with tempfile.TemporaryDirectory() as work:
-            pipeline.run(config, Path(work), until="depth")
-            return np.asarray(artifacts.load(pipeline.artifact_file(Path(work), "depth")).z)
+
+@functools.lru_cache(maxsize=1)
+def _depth(source: Path, width: int) -> Float[np.ndarray, "h w"]:
+    """z of a photo by the built-in prior, or from a depth file beside it; all paths of a scene ask for the same."""
+    config = default_config()
+    config.input, config.size.width = str(source), width
+    with tempfile.TemporaryDirectory() as work:
+        pipeline.run(config, Path(work), until="depth")
+        return np.asarray(artifacts.load(pipeline.artifact_file(Path(work), "depth")).z)

@@ -20,8 +20,8 @@ from mom3d_jax.inputs import InputError
 from mom3d_jax.inputs.array_files import read_npy
 from mom3d_jax.inputs.depth_files import resize_depth
 from mom3d_jax.inputs.images import decode, resize
+from mom3d_jax.synthetic.dataset import FORMAT
 
-FORMAT = 1
 NEEDED = ("width", "height", "focal", "frames", "loop_period", "paths", "truths", "depth_scale")
 """What `scene.json` has to say."""
 
