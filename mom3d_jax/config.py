@@ -39,6 +39,9 @@ def default_config() -> ConfigDict:
     c.views.min_coverage = 0.4  # views covered less are rejected
 
     c.flow = ConfigDict()
+    # How hints spread: "image", each view's own over its image (paper); "space", the photo's over the surfaces, the
+    # same for all views; "auto" takes the one under which the arrows predict each other better.
+    c.flow.interpolation = "auto"
     c.flow.sigma = 0.0  # width of the hint weights in px; 0 takes height / number of hints
     c.flow.taper_width = 0.03  # widest fade at mask borders that moving content crosses, share of the width
 
