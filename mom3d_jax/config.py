@@ -74,6 +74,7 @@ def default_config() -> ConfigDict:
 
     c.animation = ConfigDict()
     c.animation.views = "2,7,12"  # 5 · outer + inner, or "all"
+    c.animation.flow = "scene_flow"  # what the videos show: scene_flow (projected), per_view (no 3D-MOM: paper §4.4.1)
 
     c.displacements = ConfigDict()
     c.displacements.integration = "euler"  # euler (paper eq. 5), linear (k · F: constant velocity, as released)

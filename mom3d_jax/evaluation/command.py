@@ -96,6 +96,7 @@ def evaluate(
     planned = plan.extend(workdir, about, keys)
     _run_all(settings, tasks, keys, makers, retry)
     cells, stale = plan.collect(workdir, planned, keys)
+    _tell_of_pool(workdir / "pool")
     return f"Evaluation: {config.dataset.kind} data set, recipe {config.recipe}", cells, stale
 
 
@@ -111,6 +112,13 @@ def _run_all(settings: Any, tasks: dict, keys: dict, makers: dict, retry: bool) 
             busy.append((v, s))
     for v, s in busy:  # what another process was at; if it died there, it is ours now
         runner.run(settings, tasks[v][s], keys[v][s], makers[v][s], retry=retry, wait=True)
+
+
+def _tell_of_pool(pool: Path) -> None:
+    """What sharing takes of the disk; nobody but the user knows whether another study comes."""
+    size = sum(file.stat().st_size for file in pool.rglob("*") if file.is_file())
+    if size:
+        log.info("%s: %.1f MB of results that studies share; it may be deleted when all are done", pool, size / 1e6)
 
 
 def recipe_of(name: str) -> ConfigDict:
@@ -174,5 +182,8 @@ def _dataset(config: ConfigDict, workdir: Path) -> Path:
     path, wanted = workdir / "dataset", config.dataset
     words = {"out": path, "scenes": wanted.count, "size": wanted.size, "seed": wanted.seed, "frames": config.frames}
     words |= {"corrupt": wanted.corrupt} if wanted.corrupt else {}
+    log.info(
+        "scenes of %s: wrong on purpose in their given/, for the study corruption: %s", path, wanted.corrupt or "–"
+    )
     write_dataset(parse([f"--{name}={value}" for name, value in words.items()]), Progress)
     return path

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from ml_collections import ConfigDict
 
-from mom3d_jax.animation import parse_views
+from mom3d_jax.animation import FLOW_SOURCES, parse_views
 from mom3d_jax.cameras import PATHS
 from mom3d_jax.deformation import COORDINATES, FIELDS, RESIDUALS, make_residual
 from mom3d_jax.flow import INTERPOLATIONS
@@ -20,6 +20,7 @@ ONE_OF: dict[str, Collection] = {
     "displacements.integration": INTEGRATIONS,
     "motion3d.loss": LOSSES,
     "motion3d.nuisance": NUISANCES,
+    "animation.flow": FLOW_SOURCES,
     "gaussians.sh_degree": range(4),
     "gaussians.extent": EXTENTS,
     "gaussians.unit": UNITS,
