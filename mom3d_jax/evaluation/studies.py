@@ -18,11 +18,12 @@ LIFT = Variant("input-view-lift", overrides={"motion3d.solver": "input_view_lift
 ANIMATOR = Variant("animator", kind="animator", about="the 2D animator's own clip of the photo")
 
 
-def _motion3d(given: tuple[str, ...] = (), suffix: str = "") -> tuple[Variant, ...]:
-    """§4.4.1: with and without 3D-MOM."""
-    without = {"motion3d.solver": LIFT.overrides["motion3d.solver"], "animation.flow": "per_view"}
+def _motion3d(suffix: str = "", given: tuple[str, ...] = (), **flow: str) -> tuple[Variant, ...]:
+    """§4.4.1: with and without 3D-MOM, both on flows that were estimated in the same way."""
+    both = {f"flow.{name}": value for name, value in flow.items()}
+    without = both | {"motion3d.solver": LIFT.overrides["motion3d.solver"], "animation.flow": "per_view"}
     return (
-        Variant(f"with-3d-mom{suffix}", given=given, about="videos show the projected scene flow"),
+        Variant(f"with-3d-mom{suffix}", overrides=both, given=given, about="videos show the projected scene flow"),
         Variant(
             f"without-3d-mom{suffix}", overrides=without, given=given,
             about="videos show each view's own flow; the scene flow is the lifted flow of the photo",
@@ -69,8 +70,8 @@ def _fields() -> tuple[Variant, ...]:
 
 
 STUDIES: dict[str, tuple[Variant, ...]] = {
-    "motion3d": _motion3d(),
-    "corruption": _motion3d(("corrupted",), "-corrupted"),
+    "motion3d": _motion3d(interpolation="image"),
+    "corruption": _motion3d("-corrupted", ("corrupted",)),
     "init": (
         FULL,
         Variant("without-initialisation", overrides={"displacements.flow_scale": 0.0}, about="motion left to training"),

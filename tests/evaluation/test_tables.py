@@ -99,8 +99,7 @@ def test_all_studies_in_one_folder_make_nothing_twice():
     for v in {v.name: v for name in STUDIES for v in variants_of(name)}.values():
         config = configured(default_config(), v, {}).to_json_best_effort()
         names.setdefault((v.kind, v.given, v.true_motion, v.equal_passes, v.truth, config), []).append(v.name)
-    # With the recipe's own flows, the method with 3D-MOM is the method.
-    assert [same for same in names.values() if len(same) > 1] == [["with-3d-mom", "full"]]
+    assert not [same for same in names.values() if len(same) > 1]
 
 
 def test_fields_are_judged_with_perfect_motion_and_every_loop_on_both_truths():
