@@ -93,7 +93,7 @@ def evaluate(
         "frames": config.frames,
         "crop": config.crop,
     }
-    planned = plan.extend(workdir, about, keys)
+    planned = plan.extend(workdir, about, keys, studies.chosen(config.study))
     _run_all(settings, tasks, keys, makers, retry)
     cells, stale = plan.collect(workdir, planned, keys)
     _tell_of_pool(workdir / "pool")
@@ -163,7 +163,7 @@ def _method(name: str | None, study: str) -> Any:
     if study:
         raise ValueError(f"study={study!r} and --predictions do not go together; leave one of them out")
     check_name(name)
-    ours = {FULL.name} | {variant.name for variants in STUDIES.values() for variant in variants}
+    ours = {FULL.name} | {variant.name for study in STUDIES.values() for variant in study.variants}
     if name in ours:
         raise ValueError(f"--method={name}: a variant of ours has this name; choose another")
     return Variant(name, kind="predictions", about="frames of another method")

@@ -14,7 +14,7 @@ import pytest
 from absl.testing import flagsaver
 
 from mom3d_jax.evaluation.command import evaluate
-from mom3d_jax.evaluation.studies import STUDIES
+from mom3d_jax.evaluation.studies import STUDIES, Study
 from mom3d_jax.evaluation.variants import Variant
 
 TINY = (
@@ -50,7 +50,7 @@ def test_a_study_ends_with_its_table_and_where_the_files_are(call, dataset, tmp_
     code, out, _ = call(*words)
     assert code == 0
     assert "| photo | advected | 2 |" in out
-    for name in ("table.md", "table.csv", "timings.csv", "report.html"):
+    for name in ("table.md", "table.csv", "comparisons.csv", "timings.csv", "report.html"):
         assert str(tmp_path / "out" / name) in out
         assert (tmp_path / "out" / name).stat().st_size > 100
 
@@ -80,7 +80,7 @@ def test_bad_input_is_one_line_and_exit_code_2(call, repository, monkeypatch, tm
 
 def test_scenes_made_on_the_way_have_what_the_study_of_spoilt_inputs_needs(settings, tmp_path, monkeypatch, caplog):
     spoilt = Variant("spoilt", kind="still", given=("corrupted",))
-    monkeypatch.setitem(STUDIES, "spoilt", (spoilt,))
+    monkeypatch.setitem(STUDIES, "spoilt", Study("x", (spoilt,)))
     config = settings(study="spoilt", keep_work=True)
     config.dataset.path, config.dataset.count, config.dataset.size = "", 1, "64x36"
     with caplog.at_level("INFO"):
@@ -93,7 +93,7 @@ def test_scenes_made_on_the_way_have_what_the_study_of_spoilt_inputs_needs(setti
     assert 0.01 < np.std(np.log(wrong / true)) < 0.1
     assert len(list((given / "flow").glob("view_*.npy"))) == 25
     # A later study finds the same scenes, and the log says what the pool takes.
-    monkeypatch.setitem(STUDIES, "spoilt", (*STUDIES["spoilt"], Variant("photo", kind="still")))
+    monkeypatch.setitem(STUDIES, "spoilt", Study("x", (spoilt, Variant("photo", kind="still"))))
     with caplog.at_level("INFO"):
         caplog.clear()
         _, cells, _ = evaluate(config, tmp_path)

@@ -45,7 +45,7 @@ def finished(tmp_path_factory, dataset):
     hexplane = small.deformation.options.hexplane
     hexplane.resolution, hexplane.features, hexplane.width, hexplane.time_resolution = 8, 4, 8, 5
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(studies.STUDIES, "few", STUDY)
+        patch.setitem(studies.STUDIES, "few", studies.Study("x", STUDY))
         _, cells, _ = evaluate(config, workdir)
     return workdir, {cell.variant: cell for cell in cells}
 
@@ -143,7 +143,7 @@ def test_the_rows_of_a_loop_are_one_fit(task, monkeypatch):
     """What they are compared with differs, and nothing that a stage sees."""
     # As in scenes whose loop begins with the photo.
     monkeypatch.setattr(scene_truth.SceneTruth, "photo", lambda *_: None)
-    rows = {v.name: v for v in studies.STUDIES["field"]}
+    rows = {v.name: v for v in studies.variants_of("field")}
     runs = [Run(task(rows[name])) for name in ("loop-50", "loop-50-advected")]
     for run in runs:
         fit.prepare(run)
@@ -180,11 +180,11 @@ def test_true_motion_has_no_error_and_solved_motion_has(settings, tmp_path, monk
         Variant("solved", given=GIVEN),
         Variant("known", given=GIVEN, true_motion=True),
         Variant("passes", equal_passes=True),
-        *studies.STUDIES["motion3d"],
+        *studies.variants_of("motion3d"),
         Variant("loop", overrides={"time.field": "loop"}),
         Variant("static", kind="static"),
     )
-    monkeypatch.setitem(studies.STUDIES, "slow", study)
+    monkeypatch.setitem(studies.STUDIES, "slow", studies.Study("x", study))
     config = settings(study="slow", scenes="alpine_lake_0", keep_work=True)
     _, cells, _ = evaluate(config, tmp_path)
     found = {cell.variant: cell for cell in cells}
