@@ -43,7 +43,7 @@ def default_config() -> ConfigDict:
     # same for all views; "auto" takes the one under which the arrows predict each other better.
     c.flow.interpolation = "auto"
     c.flow.sigma = 0.0  # width of the hint weights in px; 0 takes height / number of hints
-    c.flow.taper_width = 0.03  # widest fade at mask borders that moving content crosses, share of the width
+    c.flow.taper_width = 0.01  # widest fade at mask borders that moving content crosses, share of the width
 
     c.motion3d = ConfigDict()
     c.motion3d.solver = "coupled"  # a name of motion3d.SOLVERS, "optax:name" or "module:attribute"

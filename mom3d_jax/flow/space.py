@@ -34,10 +34,7 @@ class Velocities(NamedTuple):
 
 
 def lift_hints(hints: Hints, mask: Float[Array, "h w"], depth: Float[Array, "h w"], camera: Cameras) -> Velocities:
-    """Arrows of a view on the surface that it sees: content stays on it, so it comes nearer where the surface does.
-
-    The slope of 1/z, which on a plane is the same everywhere, is taken a few px along the arrow. Where the surface ends
-    or stops moving, z is kept.
+    """Arrows of a view on the surface that it sees; see `approach`.
 
     Args:
       hints: arrows of the view, px and px per frame. Those without a depth under their start are not valid.
@@ -46,19 +43,49 @@ def lift_hints(hints: Hints, mask: Float[Array, "h w"], depth: Float[Array, "h w
       camera: the view.
     """
     start, motion = np.asarray(hints.start, np.float64), np.asarray(hints.motion, np.float64)
-    depth, moves = np.asarray(depth, np.float64), np.asarray(mask) > 0
-    speed, reach = np.linalg.norm(motion, axis=-1), AHEAD * camera.width
+    z = _look_up(np.asarray(depth, np.float64), start)
+    known = z > 0
+    z = np.where(known, z, 1)
+    after = 1 / (1 / z + _approach(start, motion, np.asarray(mask), np.asarray(depth, np.float64)))
+    ends = [(start, z), (start + motion, after)]
+    first, last = (np.asarray(unproject(camera, p.astype(np.float32), d.astype(np.float32))) for p, d in ends)
+    return Velocities(first, last - first, np.asarray(hints.valid) & known)
+
+
+def approach(
+    flow: Float[Array, "h w 2"], mask: Float[Array, "h w"], depth: Float[Array, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Change of 1/z per frame of content that stays on its surface: it comes nearer where the surface does.
+
+    The slope of 1/z, which on a plane is the same everywhere, is taken a few px along the flow. Where the surface ends
+    or stops moving, z is kept.
+
+    Args:
+      flow: px per frame.
+      mask: 1 where content moves.
+      depth: z of the same view, 0 where unknown.
+    """
+    depth, size = np.asarray(depth, np.float64), np.shape(mask)
+    start = pixel_grid(size[1], size[0]).reshape(-1, 2).astype(np.float64)
+    motion = np.asarray(flow, np.float64).reshape(-1, 2)
+    return _approach(start, motion, np.asarray(mask), depth).reshape(size).astype(np.float32)
+
+
+def _approach(
+    start: Float[np.ndarray, "k 2"],
+    motion: Float[np.ndarray, "k 2"],
+    mask: Float[np.ndarray, "h w"],
+    depth: Float[np.ndarray, "h w"],
+) -> Float[np.ndarray, " k"]:
+    speed, reach = np.linalg.norm(motion, axis=-1), AHEAD * mask.shape[1]
     here = _look_up(depth, start)
     place = start + motion * (reach / np.maximum(speed, 1e-12))[:, None]
-    there = np.where(_inside(moves, place), _look_up(depth, place), 0)
-    goes_on = (here > 0) & (there > 0) & (there < SAME_SURFACE * here) & (here < SAME_SURFACE * there)
-    z = np.where(here > 0, here, 1)
-    share = np.where(goes_on, speed / reach, 0)
-    rho = (1 - share) / z + share / np.where(goes_on, there, 1)
-    # An arrow of many px per frame must not pass the camera or the horizon.
-    ends = [(start, z), (start + motion, 1 / np.clip(rho, 1 / (SAME_SURFACE * z), SAME_SURFACE / z))]
-    first, last = (np.asarray(unproject(camera, p.astype(np.float32), d.astype(np.float32))) for p, d in ends)
-    return Velocities(first, last - first, np.asarray(hints.valid) & (here > 0))
+    there = np.where(_inside(mask > 0, place), _look_up(depth, place), 0)
+    goes_on = (speed > 0) & (here > 0) & (there > 0) & (there < SAME_SURFACE * here) & (here < SAME_SURFACE * there)
+    rho, ahead = (1 / np.where(goes_on, z, 1) for z in (here, there))
+    # Many px per frame must not lead past the camera or the horizon.
+    after = np.clip(rho + speed / reach * (ahead - rho), rho / SAME_SURFACE, rho * SAME_SURFACE)
+    return np.where(goes_on, after - rho, 0)
 
 
 def space_flow(

@@ -26,19 +26,23 @@ def taper(
     mask: Float[Array, "h w"],
     depth: Float[Array, "h w"],
     *,
-    max_width: float = 0.03,
+    beyond: Float[Array, "h w 2"] | None = None,
+    max_width: float = 0.01,
     keep: float = 0.9,
     edge_ratio: float = 1.1,
 ) -> Float[np.ndarray, "h w"]:
     """Weight that lets the motion fade towards those parts of the mask's border where the content continues.
 
     A drawn mask often ends in the middle of a water surface. There the weight rises linearly inside the mask, from the
-    border to 1 within at most `max_width`; where the mask ends at another surface, or at the frame, it stays 1.
+    border to 1 within at most `max_width`; where the mask ends at another surface, at the frame, or where the content
+    is known to end, it stays 1.
 
     Args:
       flow: px per frame; its magnitudes weigh the mean below.
       mask: 1 where content moves.
       depth: positive z of the same view, 0 where unknown.
+      beyond: a flow that was not cut at the mask, as a file may hold it: where it is 0 on the other side of the border,
+        the content ends there. None: nothing is known of what lies beyond.
       max_width: widest ramp as a share of the image width; 0 leaves every border sharp.
       keep: the ramp is narrowed until the mean magnitude inside the mask keeps this share.
       edge_ratio: across a border that continues, depths differ by less than this factor.
@@ -52,6 +56,8 @@ def taper(
     if max_width < 0 or not 0 <= keep <= 1:
         raise ValueError(f"taper of width {max_width}, keep {keep}: the width must be >= 0 and keep a share")
     border = open_border(mask, depth, edge_ratio)
+    if beyond is not None:
+        border &= (np.asarray(beyond) != 0).any(axis=-1)
     moves = np.asarray(mask) > 0.5
     speed = np.where(moves, np.linalg.norm(np.asarray(flow, np.float64), axis=-1), 0)
     if max_width == 0 or not border.any() or speed.sum() == 0:

@@ -10,6 +10,7 @@ from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.depth import detect_sky, estimate_depth
 from mom3d_jax.flow import (
     Velocities,
+    approach,
     choose_interpolation,
     cross_validate,
     estimate_flow,
@@ -82,11 +83,18 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
     edge_ratio = job.config.pointcloud.edge_ratio
     own = _flow_files(job, views)
     raster = rasterize(cloud, views.cameras, job.camera(scene.image), edge_ratio=edge_ratio)
-    carried = None if scene.flow is None else carry_flow(raster, scene.flow)
+    carried = None
+    if scene.flow is not None:
+        carried = carry_flow(raster, scene.flow, approach(scene.flow, scene.mask, depth.z))
     arrows, chosen = _arrows(job, scene, depth)
     result = estimate_flow(scene, views, carried, sigma=job.config.flow.sigma or None, arrows=arrows)
     fading = taper(
-        result.flow[INPUT_VIEW], scene.mask, depth.z, max_width=job.config.flow.taper_width, edge_ratio=edge_ratio
+        result.flow[INPUT_VIEW],
+        scene.mask,
+        depth.z,
+        beyond=(scene.view_flows or {}).get(str(INPUT_VIEW), scene.flow),
+        max_width=job.config.flow.taper_width,
+        edge_ratio=edge_ratio,
     )
     weights, _ = carry(raster, fading[..., None])
     result = dataclasses.replace(result, flow=np.asarray(result.flow) * np.clip(weights, 0, 1))

@@ -45,10 +45,10 @@ def carry(
 
 @functools.partial(jax.jit, static_argnames="edge_ratio")
 def _carry_flow_view(
-    surface: Surface, flow: Float[Array, "h0 w0 2"], view: tuple[Any, ...], edge_ratio: float
+    surface: Surface, motion: Float[Array, "h0 w0 3"], view: tuple[Any, ...], edge_ratio: float
 ) -> jax.Array:
     hom, source, owner, depth = view
-    moved = source + sample(jnp.asarray(flow), surface, source, owner, linear, edge_ratio)
+    change = sample(jnp.asarray(motion), surface, source, owner, linear, edge_ratio)
     known = depth > 0
     # ŝ₃ = B⁻¹q̂ - ρ e scales 1/z' to 1/z.
     q = jnp.asarray(pixel_grid(depth.shape[1], depth.shape[0]))
@@ -56,22 +56,26 @@ def _carry_flow_view(
     s3 = apply(hom.backward, q)[2] - rho * hom.epipole[2]
     rho_photo = rho / jnp.where(known, s3, 1.0)
     landing = []
-    for position in (source, moved):
+    for position, near in ((source, rho_photo), (source + change[..., :2], rho_photo + change[..., 2])):
         a, b, c = apply(hom.forward, position)
-        c = jnp.where(known, c + hom.shift[2] * rho_photo, 1.0)
-        landing.append(jnp.stack([a + hom.shift[0] * rho_photo, b + hom.shift[1] * rho_photo], -1) / c[..., None])
-    motion = jnp.where(known[..., None], landing[1] - landing[0], 0.0)
-    return fill_holes(motion, depth, edge_ratio)[0]
+        c = jnp.where(known, c + hom.shift[2] * near, 1.0)
+        landing.append(jnp.stack([a + hom.shift[0] * near, b + hom.shift[1] * near], -1) / c[..., None])
+    seen = jnp.where(known[..., None], landing[1] - landing[0], 0.0)
+    return fill_holes(seen, depth, edge_ratio)[0]
 
 
-def carry_flow(raster: Raster, flow: Float[Array, "h0 w0 2"]) -> Float[jax.Array, "v h w 2"]:
+def carry_flow(
+    raster: Raster, flow: Float[Array, "h0 w0 2"], approach: Float[Array, "h0 w0"]
+) -> Float[jax.Array, "v h w 2"]:
     """Flow of the photo as every view sees it, px per frame of the view.
 
-    The motion of one frame keeps the depth at its start: s and s + F(s), both lifted to z(s), are projected.
+    s at z(s), and s + F(s) at the z that the content has after a frame, are projected.
 
     Args:
       raster: correspondence of the views with the photo.
       flow: px per frame on the photo's grid.
+      approach: change of 1/z per frame there.
     """
-    one = functools.partial(_carry_flow_view, raster.surface, flow, edge_ratio=raster.edge_ratio)
+    motion = jnp.concatenate([jnp.asarray(flow), jnp.asarray(approach)[..., None]], axis=-1)
+    one = functools.partial(_carry_flow_view, raster.surface, motion, edge_ratio=raster.edge_ratio)
     return view_by_view(one, (raster.homographies, raster.source, raster.owner, raster.depth))

@@ -197,12 +197,18 @@ def test_taper_only_where_the_content_continues():
     depth = np.full((h, w), 2.0, np.float32)
     depth[:, 140:] = 3.0
     flow = np.broadcast_to(np.float32([1, 0]), (h, w, 2)) * mask[..., None]
-    weight = taper(flow, mask, depth)
+    weight = taper(flow, mask, depth, max_width=0.03)
     # 3 % of 200 px: a ramp of 6 px on the left, where depth continues; a sharp border on the right.
     np.testing.assert_allclose(weight[:, 60:67], np.broadcast_to(np.minimum(np.arange(1, 8) / 6, 1), (h, 7)), rtol=1e-6)
     assert (weight[:, 67:] == 1).all() and (weight[:, :60] == 1).all()
     assert (taper(flow, mask, depth, max_width=0.0) == 1).all()
     assert (taper(flow, np.ones_like(mask), depth) == 1).all()
+    # A file that says what lies beyond: the content ends in the upper half and goes on in the lower one.
+    beyond = np.broadcast_to(np.float32([1, 0]), (h, w, 2)).copy()
+    beyond[: h // 2, :60] = 0
+    known = taper(flow, mask, depth, beyond=beyond, max_width=0.03)
+    np.testing.assert_array_equal(known[h // 2 + 6 :], weight[h // 2 + 6 :])
+    assert (known[: h // 2 - 6] == 1).all() and (known[h // 2 :, 60] < 0.5).all()
 
 
 def test_taper_keeps_the_mean_speed():
@@ -211,7 +217,7 @@ def test_taper_keeps_the_mean_speed():
     mask[20:34, 50:120] = 1
     rng = np.random.default_rng(0)
     flow = (1 + 0.2 * rng.random((h, w, 2))).astype(np.float32) * mask[..., None]
-    weight = taper(flow, mask, np.ones((h, w), np.float32))
+    weight = taper(flow, mask, np.ones((h, w), np.float32), max_width=0.03)
     speed = np.linalg.norm(flow, axis=-1)
     share = (speed * weight).sum() / speed.sum()
     assert 0.9 <= share < 0.92

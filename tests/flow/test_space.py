@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from mom3d_jax.cameras import input_camera, relative_to, select
-from mom3d_jax.flow import choose_interpolation, cross_validate, estimate_flow, hint_flow, lift_hints, space_flow
+from mom3d_jax.flow import (
+    approach,
+    choose_interpolation,
+    cross_validate,
+    estimate_flow,
+    hint_flow,
+    lift_hints,
+    space_flow,
+)
 from mom3d_jax.flow.space import Velocities, spread_velocities
 from mom3d_jax.types import Hints, Layout, Scene, Views
 
@@ -96,6 +104,15 @@ def test_an_arrow_across_an_edge_or_out_of_the_mask_keeps_its_depth():
     unknown = depth.copy()
     unknown[36:44] = 0
     assert not np.asarray(lift_hints(hints, ONE, unknown, CAMERA).valid).any()
+
+
+def test_content_on_a_plane_comes_nearer_as_it_truly_does():
+    depth, flow = water()
+    inner = np.s_[H // 2 + 6 : H - 4, 4 : W - 4]
+    found = approach(flow, ONE, depth)[inner]
+    true = 1 / (depth[inner] + VELOCITY[2]) - 1 / depth[inner]
+    np.testing.assert_allclose(found, true, rtol=0.02)
+    assert (approach(flow, 0 * ONE, depth) == 0).all() and (approach(0 * flow, ONE, depth) == 0).all()
 
 
 def test_arrows_tell_a_plane_from_a_wrong_depth():

@@ -211,14 +211,16 @@ def test_carry_and_carry_flow_match_the_projection():
     turn = np.array([[np.cos(0.1), 0, -np.sin(0.1)], [0, 1, 0], [np.sin(0.1), 0, np.cos(0.1)]])
     cameras = relative_to(camera, np.stack([np.eye(3), turn]), np.array([[0, 0, 0], [0.1, 0.05, -0.2]]))
     raster = rasterize(cloud, cameras, camera)
-    flow = np.asarray(carry_flow(raster, np.float32(field(u, v))))
+    nearer = lambda a: 0.002 * a - 0.01
+    flow = np.asarray(carry_flow(raster, np.float32(field(u, v)), np.float32(nearer(u))))
     plain, depth = carry(raster, np.float32(np.stack([u, v], -1)))
     np.testing.assert_allclose(flow[0], field(u, v), atol=3e-5)
     inner = np.asarray(depth[1] > 0)
     source = np.asarray(plain[1])
     ends = []
-    for p in (source, source + field(source[..., 0], source[..., 1])):
-        world_point = unproject(camera, np.float32(p), np.full(p.shape[:2], 3.0, np.float32))
+    for p, change in ((source, 0), (source + field(source[..., 0], source[..., 1]), nearer(source[..., 0]))):
+        z = np.broadcast_to(1 / (1 / 3.0 + change), p.shape[:2])
+        world_point = unproject(camera, np.float32(p), np.float32(z))
         ends.append(np.asarray(project(jax.tree.map(np.asarray, select(cameras, 1)), world_point)[0]))
     sure = inner & (source[..., 0] > 1) & (source[..., 0] < 39) & (source[..., 1] > 1) & (source[..., 1] < 29)
     assert sure.sum() > 500
