@@ -75,6 +75,55 @@ def test_hexplane_time_lines_equal_the_planes_they_were_cut_from():
     np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)
 
 
+def test_hexplane_equals_its_formula_one_point_at_a_time():
+    """Six bilinear samples by SciPy, their product and the heads, all in float64."""
+    import scipy.ndimage
+
+    from mom3d_jax.deformation.residuals import hexplane
+
+    model, times = HexPlaneResidual(**OPTIONS["hexplane"]), np.float32([-0.7, 0.2])
+    params = perturbed(model)
+    p = jax.tree.map(np.float64, params)
+
+    def sampled(plane, u, v):
+        at = [[(u + 1) / 2 * (plane.shape[0] - 1)], [(v + 1) / 2 * (plane.shape[1] - 1)]]
+        return np.array([scipy.ndimage.map_coordinates(c, at, order=1)[0] for c in np.moveaxis(plane, -1, 0)])
+
+    def expected(place, t, head):
+        levels = []
+        for level in range(len(model.multires)):
+            space = [sampled(p[f"space_{level}"][i], *place[list(pair)]) for i, pair in enumerate(hexplane.SPACE_PAIRS)]
+            levels.append(np.prod([*space, *(sampled(p[f"time_{level}"][i], t, place[i]) for i in range(3))], axis=0))
+        x = np.concatenate(levels)
+        for name in ("trunk", f"{head}_hidden"):
+            x = np.maximum(x @ p[name]["kernel"] + p[name]["bias"], 0)
+        return x @ p[f"{head}_out"]["kernel"] + p[f"{head}_out"]["bias"]
+
+    delta = model.apply(params, WHERE, jnp.asarray(times))
+    for head in model.heads:
+        truth = [[expected(np.float64(place), t, head) for place in WHERE] for t in times]
+        np.testing.assert_allclose(getattr(delta, head), truth, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_in_blocks_equal_heads_at_once():
+    """The CPU's and the accelerator's way, values and gradients, with a last block that is not full."""
+    from mom3d_jax.deformation.residuals import hexplane
+
+    params = perturbed(HexPlaneResidual(**OPTIONS["hexplane"]))
+    layers = {name: (p["kernel"], p["bias"]) for name, p in params.items() if isinstance(p, dict)}
+    features = jax.random.normal(jax.random.key(0), (hexplane.BLOCK + 1, len(layers["trunk"][0])))
+
+    def loss(heads):
+        return lambda *x: sum(jnp.sum(out**2) / len(features) for out in heads(*x).values())
+
+    blocked, whole = (
+        jax.jit(jax.value_and_grad(loss(heads), argnums=(0, 1)))(layers, features)
+        for heads in (hexplane._heads_in_blocks, hexplane._heads)
+    )
+    for a, b in zip(jax.tree.leaves(blocked), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
+
+
 def test_released_initialisation_is_not_zero_and_stays_within_its_bounds():
     model = HexPlaneResidual(**OPTIONS["hexplane"], zero_init=False)
     params = model.init(jax.random.key(0))

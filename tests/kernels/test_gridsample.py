@@ -73,6 +73,14 @@ def test_sorted_and_blocked_sums_agree():
     np.testing.assert_allclose(a[1], b[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (1, 6), (6, 1), (1, 1)])
+def test_whole_and_blocked_features_agree(shape):
+    """The accelerator's and the CPU's way to the same values, with a last block that is not full."""
+    planes, coords, _ = map(jnp.asarray, inputs(a=shape[0], b=shape[1], n=op.BLOCK // 3 + 1))
+    points = op._locate(coords, *shape)
+    np.testing.assert_allclose(op._mix_in_blocks(planes, points), op._mix(planes, points), rtol=1e-5, atol=1e-6)
+
+
 def test_vmap_equals_loop_and_jit_equals_eager():
     planes, _, _ = inputs()
     coords = np.stack([inputs(seed=s)[1] for s in range(3)])

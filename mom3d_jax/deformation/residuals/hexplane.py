@@ -15,6 +15,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.nn.initializers import Initializer
 from jaxtyping import Array as JaxArray
 from jaxtyping import Float
 
@@ -24,6 +26,12 @@ from mom3d_jax.types import Array
 
 SPACE_PAIRS = np.array([[0, 1], [0, 2], [1, 2]])
 HEADS = {"pixels": 3, "log_scales": 3, "quaternions": 4, "opacity_logits": 1, "sh_dc": 3}
+
+# Rows per step through the heads on a CPU: their hidden layers stay in its cache.
+BLOCK = 1024
+
+Layers = dict[str, tuple[JaxArray, JaxArray]]
+"""Kernel and bias by the name of the layer."""
 
 
 class HexPlaneNetwork(nn.Module):
@@ -35,31 +43,69 @@ class HexPlaneNetwork(nn.Module):
     def __call__(self, where: Float[Array, "m 3"], times: Float[Array, " k"]) -> dict[str, JaxArray]:
         """Look up the planes and run the heads."""
         o = self.options
-        where, k = jnp.asarray(where), times.shape[0]
+        where = jnp.asarray(where)
+        m, k = where.shape[0], times.shape[0]
         space = jnp.stack([where[:, pair] for pair in SPACE_PAIRS])
+        along = jnp.stack([jnp.zeros_like(where.T), where.T], axis=-1)
         levels = []
         for level, scale in enumerate(o.multires):
             size = o.resolution * scale
             planes = self.param(f"space_{level}", _uniform, (3, size, size, o.features))
             grids = self.param(f"time_{level}", nn.initializers.ones, (3, o.time_resolution, size, o.features))
-            # All points share the times, so a time plane is cut into a line per time before it is sampled.
-            lines = jax.vmap(_rows_at, in_axes=(0, None))(grids, times).reshape(3 * k, 1, size, o.features)
-            along = jnp.repeat(where.T, k, axis=0)
-            in_time = sample_planes(lines, jnp.stack([jnp.zeros_like(along), along], axis=-1))
-            in_time = in_time.reshape(3, k, -1, o.features)
-            levels.append(jnp.prod(sample_planes(planes, space), axis=0)[None] * jnp.prod(in_time, axis=0))
+            # All points share the times, so a time plane is cut at them into a line that holds the features of each.
+            lines = jax.vmap(_rows_at, in_axes=(0, None))(grids, times).swapaxes(1, 2)
+            in_time = sample_planes(lines.reshape(3, 1, size, k * o.features), along)
+            in_space = jnp.prod(sample_planes(planes, space), axis=0)
+            levels.append(in_space[:, None] * jnp.prod(in_time, axis=0).reshape(m, k, o.features))
         weights, bias = nn.initializers.lecun_normal(), nn.initializers.zeros
         last = nn.initializers.zeros
         if not o.zero_init:
             weights = last = nn.initializers.xavier_uniform()
             bias = partial(_symmetric, reach=1 / math.sqrt(o.width))
-        dense = partial(nn.Dense, kernel_init=weights, bias_init=bias)
-        hidden = dense(o.width, name="trunk")(jnp.concatenate(levels, axis=-1))
-        outputs = {}
+        layer = partial(Layer, kernel_init=weights, bias_init=bias)
+        features = jnp.concatenate(levels, axis=-1)
+        layers = {"trunk": layer(o.width, name="trunk")(features.shape[2])}
         for name in o.heads:
-            h = nn.relu(dense(o.width, name=f"{name}_hidden")(nn.relu(hidden)))
-            outputs[name] = dense(HEADS[name], kernel_init=last, name=f"{name}_out")(h)
-        return outputs
+            layers[f"{name}_hidden"] = layer(o.width, name=f"{name}_hidden")(o.width)
+            layers[f"{name}_out"] = layer(HEADS[name], kernel_init=last, name=f"{name}_out")(o.width)
+        rows = features.reshape(m * k, features.shape[2])
+        outputs = lax.platform_dependent(layers, rows, cpu=_heads_in_blocks, default=_heads)
+        return {name: out.reshape(m, k, HEADS[name]).swapaxes(0, 1) for name, out in outputs.items()}
+
+
+class Layer(nn.Module):
+    """Parameters of a dense layer: a kernel [size, width] and a bias [width]."""
+
+    width: int
+    kernel_init: Initializer
+    bias_init: Initializer
+
+    @nn.compact
+    def __call__(self, size: int) -> tuple[JaxArray, JaxArray]:
+        """The parameters for inputs of `size` features."""
+        kernel = self.param("kernel", self.kernel_init, (size, self.width))
+        return kernel, self.param("bias", self.bias_init, (self.width,))
+
+
+def _heads(layers: Layers, features: Float[JaxArray, "r f"]) -> dict[str, JaxArray]:
+    """Raw outputs [r, width] of each head."""
+
+    def dense(name: str, x: JaxArray) -> JaxArray:
+        kernel, bias = layers[name]
+        return x @ kernel + bias[None]
+
+    hidden = nn.relu(dense("trunk", features))
+    names = [name.removesuffix("_out") for name in layers if name.endswith("_out")]
+    return {name: dense(f"{name}_out", nn.relu(dense(f"{name}_hidden", hidden))) for name in names}
+
+
+def _heads_in_blocks(layers: Layers, features: Float[JaxArray, "r f"]) -> dict[str, JaxArray]:
+    """`_heads`, a cache-sized block after the other: on a CPU, hidden layers are faster recomputed than read."""
+    rows, f = features.shape
+    blocks = -(-rows // BLOCK)
+    split = jnp.pad(features, ((0, blocks * BLOCK - rows), (0, 0))).reshape(blocks, BLOCK, f)
+    outputs = lax.map(jax.checkpoint(partial(_heads, layers)), split)
+    return jax.tree.map(lambda out: out.reshape(blocks * BLOCK, out.shape[2])[:rows], outputs)
 
 
 def _rows_at(grid: Float[JaxArray, "t s c"], times: Float[Array, " k"]) -> Float[JaxArray, "k s c"]:
