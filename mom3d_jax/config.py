@@ -51,7 +51,7 @@ def default_config() -> ConfigDict:
     c.motion3d.noise = 0.08  # of the flows, px per axis: where huber and cauchy begin to doubt; flows may agree better
     c.motion3d.nuisance = "similarity"  # fitted per view along with the motion: none, gain, similarity
     c.motion3d.priors = ConfigDict()  # stiffness as a share of the total weight of a point, 1/px²; 0: none
-    c.motion3d.priors.damping = 0.03  # along the viewing rays of the photo
+    c.motion3d.priors.damping = 0.003  # along the viewing rays of the photo
     c.motion3d.priors.smoothness = 2.0  # between neighbours on the same surface
     c.motion3d.priors.depth_edge = 0.1  # width of a break in the surface, in logarithms of depth
     c.motion3d.priors.tangency = 0.0  # along the surface normal: content that moves along its surface, like water
