@@ -39,7 +39,8 @@ CAUSES: Sequence[tuple[str, str]] = (
         "the weights in external.{model}.weights are damaged or cut short: fetch them again",
     ),
     (
-        r"No space left on device|Disk quota exceeded|File too large|File size limit exceeded",
+        r"No space left on device|Disk quota exceeded|File too large|File size limit exceeded|"
+        r"\d+ requested and \d+ written",
         "no room left where results are written: make some, or choose another work folder",
     ),
     (

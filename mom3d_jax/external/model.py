@@ -192,9 +192,7 @@ def _entry(name: str, task: str, settings: Mapping[str, Any]) -> Entry:
         return REGISTRY[name]
     if not settings["worker"]:
         known = ", ".join(n for n, entry in REGISTRY.items() if entry.task == task) or "none"
-        raise ExternalError(
-            f"no model {name!r} for {task}; known: {known}; one of your own needs external.{name}.worker"
-        )
+        raise ExternalError(f"no model {name!r} for {task}; known: {known}; your own needs external.{name}.worker")
     own_task = settings["task"] or task
     if own_task not in TASKS:
         raise ExternalError(f"external.{name}.task={own_task!r}: one of {', '.join(TASKS)}")

@@ -49,8 +49,11 @@ def ask(model: Model, items: Sequence[Item]) -> list[Result]:
             model.ready()
             _run(model, wanted)
         except ExternalError as error:
-            # A line of the settings names the model itself.
-            raise ExternalError(str(error) if model.name in str(error) else f"{model.name}: {error}") from error
+            # A line about a setting names the model itself.
+            said = str(error)
+            raise ExternalError(
+                said if said.startswith(f"external.{model.name}") else f"{model.name}: {said}"
+            ) from error
         kept |= {key: _load(model, item, key) for key, item in wanted.items()}
     results = []
     for key, item in zip(keys, items, strict=True):
@@ -91,7 +94,7 @@ def _run(model: Model, wanted: dict[str, Item]) -> None:
         words = _write_log(model, ended)
         wrong = what_happened(ended, model.name, str(model.interpreter), model.device, model.timeout)
         if wrong:
-            raise ExternalError(f"{wrong}; all of its last words: {words}")
+            raise ExternalError(f"{wrong}; more in {words}")
         values, provenance = read_result(request, model.task, items)
         provenance = {**provenance, **model.provenance(), "seconds": round(ended.seconds, 2)}
         folders = [item_folder(request / "result", number) for number in range(len(items))]
