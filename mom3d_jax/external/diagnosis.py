@@ -28,14 +28,14 @@ CAUSES: Sequence[tuple[str, str]] = (
         "not enough memory: choose a smaller size.width, or free some",
     ),
     (
-        r"Weights only load failed|Unsupported (?:global|class|operand)|WeightsUnpickler error",
+        r"Unsupported (?:global|class)|not an allowed global|unsupported GLOBAL|Trying to (?:call reduce|instantiate)",
         "the weights hold Python objects that would run code on loading: prefer safetensors; if you trust where they "
         "come from, name the file in external.{model}.trust",
     ),
     (
         r"PytorchStreamReader failed|failed finding central directory|invalid load key|SafetensorError|"
         r"MetadataIncompleteBuffer|HeaderTooLarge|InvalidHeader|Ran out of input|pickle data was truncated|"
-        r"unexpected EOF, expected|file is not a zip file",
+        r"unexpected EOF, expected|file is not a zip file|^EOFError|Unsupported operand",
         "the weights in external.{model}.weights are damaged or cut short: fetch them again",
     ),
     (
@@ -90,7 +90,8 @@ def what_happened(ended: Ended, model: str, python: str, device: str, timeout: f
             found = re.search(pattern, text, re.MULTILINE)
             if found:
                 words = meaning.format(*found.groups(), model=model, python=python, device=device)
-                return f"{words} ({end}: {last[:SHOWN]})"
+                said = next(line for line in reversed(lines) if re.search(pattern, line))
+                return f"{words} ({end}: {said[:SHOWN]})"
     if ended.code == 128 + signal.SIGKILL:
         return f"{end}: killed from outside, most often because memory ran out; choose a smaller size.width"
     return f"{end}: {last[:SHOWN] or 'it said nothing'}"

@@ -113,9 +113,11 @@ class Model:
             raise ExternalError(
                 f"external.{self.name}.repo={self.repo}: no such folder; clone the model's repository there"
             )
-        if self.weights_path:
-            for file in files_of(self.weights_path, self.needs):
+        try:
+            for file in files_of(self.weights_path, self.needs) if self.weights_path else ():
                 check_whole(file)
+        except ExternalError as error:
+            raise ExternalError(f"{self.name}: {error}") from error
 
     def request_settings(self) -> dict[str, Any]:
         """What the worker is told."""

@@ -45,15 +45,11 @@ def ask(model: Model, items: Sequence[Item]) -> list[Result]:
     wanted = {key: item for key, item in zip(keys, items, strict=True) if kept[key] is None}
     if wanted:
         _warn_of_licence(model)
+        model.ready()
         try:
-            model.ready()
             _run(model, wanted)
         except ExternalError as error:
-            # A line about a setting names the model itself.
-            said = str(error)
-            raise ExternalError(
-                said if said.startswith(f"external.{model.name}") else f"{model.name}: {said}"
-            ) from error
+            raise ExternalError(f"{model.name}: {error}") from error
         kept |= {key: _load(model, item, key) for key, item in wanted.items()}
     results = []
     for key, item in zip(keys, items, strict=True):
