@@ -15,17 +15,18 @@ NAMES = {
 """Libraries of one CUDA release break programs that bring another; what a model needs is said in its settings."""
 
 
-def worker_environment(python: Path, seed: int, own: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(python: Path | None, seed: int, own: Mapping[str, str]) -> dict[str, str]:
     """Variables for a worker.
 
     Args:
-      python: its Python; the folder it lies in comes first on PATH, ours is taken off.
+      python: its Python, where there is one; the folder it lies in comes first on PATH, ours is taken off.
       seed: of hashes, so that what depends on their order repeats.
       own: of the model's settings; they come last.
     """
     kept = {n: v for n, v in os.environ.items() if n not in NAMES and not n.startswith(PREFIXES)}
     ours = str(Path(sys.prefix) / "bin")
-    folders = [str(python.parent), *(f for f in kept.get("PATH", os.defpath).split(os.pathsep) if f != ours)]
+    folders = [str(python.parent)] if python else []
+    folders += [f for f in kept.get("PATH", os.defpath).split(os.pathsep) if f != ours]
     return {
         **kept,
         "PATH": os.pathsep.join(folders),

@@ -47,7 +47,7 @@ class Model:
 
     @functools.cached_property
     def interpreter(self) -> Path:
-        """The Python of its environment; links are not followed, as environments know themselves by them.
+        """The Python of its environment.
 
         Raises:
           ExternalError: none set, or none there.
@@ -57,17 +57,22 @@ class Model:
                 f"external.{self.name}.python is not set: name the Python that has the model's libraries, in "
                 f"configs/external/{self.name}.py or with --config.external.{self.name}.python=ENV/bin/python"
             )
-        found = shutil.which(os.path.expanduser(self.python))
-        if found is None:
+        if self._found is None:
             raise ExternalError(
                 f"external.{self.name}.python={self.python}: no such program; docs/external.md makes one"
             )
-        return Path(found).absolute()
+        return self._found
 
     @functools.cached_property
     def variables(self) -> dict[str, str]:
         """Its environment variables."""
-        return worker_environment(Path(self.python).expanduser(), self.seed, self.environment)
+        return worker_environment(self._found, self.seed, self.environment)
+
+    @functools.cached_property
+    def _found(self) -> Path | None:
+        # Links are not followed: environments know themselves by them.
+        found = shutil.which(os.path.expanduser(self.python)) if self.python else None
+        return Path(found).absolute() if found else None
 
     @functools.cached_property
     def weights_path(self) -> Path | None:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def _run(model: Model, wanted: dict[str, Item]) -> None:
     items = list(wanted.values())
     model.store.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(model.store)
-    request = Path(tempfile.mkdtemp(prefix=f"{REQUESTS}{os.getpid()}-", dir=model.store))
+    request = Path(tempfile.mkdtemp(prefix=f"{REQUESTS}{socket.gethostname()}-{os.getpid()}-", dir=model.store))
     try:
         write_request(request, model.task, model.name, model.seed, model.request_settings(), items)
         count = f"{len(items)} items" if len(items) > 1 else items[0].name
@@ -136,11 +137,10 @@ def _move(folder: Path, target: Path) -> None:
 
 
 def _clear_abandoned(store: Path) -> None:
-    """Remove the requests of runs that were killed."""
-    for folder in store.glob(f"{REQUESTS}*"):
-        number = folder.name.removeprefix(REQUESTS).partition("-")[0]
+    """Remove the requests of runs on this machine that were killed."""
+    for folder in store.glob(f"{REQUESTS}{socket.gethostname()}-*"):
         try:
-            os.kill(int(number), 0)
+            os.kill(int(folder.name.split("-")[-2]), 0)
         except ProcessLookupError:
             shutil.rmtree(folder, ignore_errors=True)
         except (OSError, ValueError):

@@ -1,5 +1,6 @@
 """Weights: where they lie, whether they are whole, and their hash."""
 
+import functools
 import hashlib
 import json
 import os
@@ -126,8 +127,7 @@ def hash_files(files: Sequence[Path], memory: Path | None = None) -> str:
         mark = f"{there.st_size} {there.st_mtime_ns} {there.st_ctime_ns} {there.st_ino}"
         place = os.path.realpath(file)
         if known.get(place, {}).get("mark") != mark:
-            with file.open("rb") as opened:
-                known[place] = {"mark": mark, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+            known[place] = {"mark": mark, "sha256": _sha256(place, mark)}
         digest.update(f"{file.name} {known[place]['sha256']}\n".encode())
     if memory and known != before:
         memory.parent.mkdir(parents=True, exist_ok=True)
@@ -135,3 +135,10 @@ def hash_files(files: Sequence[Path], memory: Path | None = None) -> str:
         draft.write_text(json.dumps(known, indent=2))
         draft.replace(memory)
     return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=1000)
+def _sha256(place: str, mark: str) -> str:
+    """Hash of one file; once per process and `mark`, whatever work folder asks."""
+    with open(place, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

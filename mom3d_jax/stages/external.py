@@ -33,7 +33,8 @@ def chosen_models(config: ConfigDict, inputs: SceneFiles, store: Path) -> dict[s
     Raises:
       ExternalError: a model that there is not, or settings that make no sense.
     """
-    files, models = {"depth": inputs.depth, "flow": inputs.flow}, {}
+    given = {"depth": inputs.depth, "flow": inputs.flow}
+    models = {}
     for stage in STAGES:
         name = config[stage].model
         if name == BUILTIN:
@@ -42,10 +43,7 @@ def chosen_models(config: ConfigDict, inputs: SceneFiles, store: Path) -> dict[s
             known = ", ".join([BUILTIN, *sorted(config.external)])
             raise ExternalError(f"{stage}.model={name!r} is unknown; known: {known}")
         model = make_model(name, stage, config.external[name].to_dict(), seed=config.seed, store=store)
-        file = files.get(stage)
-        if file:
-            log.warning("%s is used instead of %s", file.name, name)
-        else:
+        if not given.get(stage):
             models[stage] = model
     return models
 
@@ -89,6 +87,8 @@ def ask_model(job: Job, items: Sequence[Item]) -> tuple[list[Result] | None, dic
 
 def with_depth(job: Job, scene: Scene) -> tuple[Scene, dict[str, Any]]:
     """The scene with the model's depth, as a file would have given it; without a model as it is."""
+    if scene.depth is not None and job.config.depth.model != BUILTIN:
+        log.warning("the depth file of the scene is used instead of %s", job.config.depth.model)
     results, figures = ask_model(job, [Item(scene.name, {"image": np.asarray(scene.image)})])
     if results is None:
         return scene, figures
@@ -102,6 +102,8 @@ def with_depth(job: Job, scene: Scene) -> tuple[Scene, dict[str, Any]]:
 
 def with_view_flows(job: Job, scene: Scene, views: Views) -> tuple[Scene, dict[str, Any]]:
     """The scene with the model's flow of every view in which something moves, but for those that have a file."""
+    if scene.flow is not None and job.config.flow.model != BUILTIN:
+        log.warning("the flow file of the scene is used instead of %s", job.config.flow.model)
     own = dict(scene.view_flows or {})
     masks = np.asarray(views.masks * views.valid, np.float32)
     asked = [v for v in np.flatnonzero(views.accepted).tolist() if str(v) not in own and masks[v].any()]

@@ -50,7 +50,18 @@ for number, item in enumerate(request["items"]):
     print("progress", f"{number + 1}/{len(request['items'])}", item["name"], flush=True)
 finish()
 """
-"""Relative depth: the brightness."""
+
+
+@pytest.fixture(scope="session")
+def prelude() -> str:
+    """What a worker of the tests begins with: `arrays`, `draft`, `finish`, `note`, `slow_child`."""
+    return PRELUDE
+
+
+@pytest.fixture(scope="session")
+def good() -> str:
+    """A worker that does what it should: relative depth, the brightness."""
+    return GOOD
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from mom3d_jax import artifacts, pipeline
 from mom3d_jax.config import default_config, external_model
 from mom3d_jax.external import ExternalError
 from mom3d_jax.synthetic import landscape, write_scene
-from tests.external.conftest import PRELUDE
 
 DEPTH = """
 for number, item in enumerate(request["items"]):
@@ -46,7 +45,7 @@ def lake(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def configured(lake, tmp_path_factory):
+def configured(lake, prelude, tmp_path_factory):
     """A tiny run with the given workers: stage -> text after the prelude."""
     folder = tmp_path_factory.mktemp("workers")
 
@@ -57,7 +56,7 @@ def configured(lake, tmp_path_factory):
         c.time.frames = c.render.frames = 6
         for stage, body in bodies.items():
             worker = folder / f"{stage}.py"
-            worker.write_text(PRELUDE + body)
+            worker.write_text(prelude + body)
             c.external[f"my_{stage}"] = external_model()
             settings = {"worker": str(worker), "python": sys.executable, "device": "cpu", "timeout": 120.0}
             c.external[f"my_{stage}"].update(settings | {"task": stage, "options": {"speed": 1}})
@@ -183,7 +182,7 @@ def test_files_come_before_models(configured, lake, tmp_path, caplog):
     c, _ = configured(depth="raise RuntimeError", flow=FLOW)
     c.input = str(source)
     figures = pipeline.run(c, tmp_path / "out", until="flow")
-    assert "depth.npy is used instead of my_depth" in caplog.text
+    assert "the depth file of the scene is used instead of my_depth" in caplog.text
     assert figures["depth"]["source"] == "file"
     assert 2 not in figures["flow"]["views_from_model"]
     assert artifact(tmp_path / "out", "flow").flow[2][..., 0].max() == 0

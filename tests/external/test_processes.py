@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from mom3d_jax.external import ExternalError, ask
-from tests.external.conftest import GOOD
 
 
 def is_gone(pid):
@@ -40,10 +39,10 @@ def fails(model, items):
     return line
 
 
-def test_one_process_serves_all_items_and_nothing_is_asked_twice(model, items, notes, caplog):
+def test_one_process_serves_all_items_and_nothing_is_asked_twice(model, items, notes, caplog, good):
     caplog.set_level("INFO")
     asked = items(4)
-    mine = model("note(os.getpid())\n" + GOOD)
+    mine = model("note(os.getpid())\n" + good)
     results = ask(mine, asked)
     assert [r.name for r in results] == ["photo 0", "photo 1", "photo 2", "photo 3"]
     for item, result in zip(asked, results, strict=True):
@@ -65,10 +64,10 @@ def test_the_same_item_twice_is_asked_once(model, items):
     np.testing.assert_array_equal(first.arrays["depth"], second.arrays["depth"])
 
 
-def test_another_worker_seed_option_or_weight_is_asked_anew(model, items, notes, tmp_path):
+def test_another_worker_seed_option_or_weight_is_asked_anew(model, items, notes, tmp_path, good):
     weights = tmp_path / "weights.bin"
     weights.write_bytes(b"one")
-    counted = "note(os.getpid())\n" + GOOD
+    counted = "note(os.getpid())\n" + good
     variants = [
         {}, {"seed": 1}, {"options": {"x": 1}}, {"device": "auto"}, {"body": counted + "# edited\n"},
         {"weights": str(weights)},
@@ -91,14 +90,14 @@ def test_a_damaged_kept_result_is_asked_anew(model, items):
     np.testing.assert_array_equal(ask(mine, asked)[0].arrays["depth"], expected)
 
 
-def test_provenance_is_kept(model, items, tmp_path):
+def test_provenance_is_kept(model, items, tmp_path, good):
     weights = tmp_path / "weights.bin"
     weights.write_bytes(b"abc")
     repo = tmp_path / "repo"
     (repo / ".git" / "refs" / "heads").mkdir(parents=True)
     (repo / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     (repo / ".git" / "refs" / "heads" / "main").write_text("c0ffee\n")
-    mine = model(GOOD + "assert os.getcwd() == request['settings']['repo']\n", repo=str(repo), weights=str(weights))
+    mine = model(good + "assert os.getcwd() == request['settings']['repo']\n", repo=str(repo), weights=str(weights))
     for _ in range(2):
         said = ask(mine, items(1))[0].provenance
         assert said["name"] == "mine"
@@ -156,25 +155,25 @@ def test_a_worker_that_hangs_is_ended_with_its_children(model, items, notes):
     assert all(map(is_gone, pids(notes)))
 
 
-def test_children_that_are_left_behind_are_ended(model, items, notes):
+def test_children_that_are_left_behind_are_ended(model, items, notes, good):
     body = "slow_child()\n" + ("slow_child(start_new_session=True)\n" if sys.platform == "linux" else "")
-    results = ask(model(body + GOOD), items(1))
+    results = ask(model(body + good), items(1))
     assert len(results) == 1
     assert pids(notes)
     assert all(map(is_gone, pids(notes)))
 
 
-def test_a_grandchild_whose_parent_went_is_ended(model, items, notes):
+def test_a_grandchild_whose_parent_went_is_ended(model, items, notes, good):
     body = """
     code = "import os, subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
     code += "open(os.environ['NOTES'], 'a').write(str(p.pid))"
     subprocess.run([sys.executable, "-c", code], check=True)
     """
-    ask(model(textwrap.dedent(body) + GOOD), items(1))
+    ask(model(textwrap.dedent(body) + good), items(1))
     assert all(map(is_gone, pids(notes)))
 
 
-def test_garbage_is_no_trouble(model, items, caplog):
+def test_garbage_is_no_trouble(model, items, caplog, good):
     caplog.set_level("INFO")
     body = r"""
     sys.stdout.buffer.write(bytes(range(256)) * 20_000)
@@ -183,7 +182,7 @@ def test_garbage_is_no_trouble(model, items, caplog):
     sys.stderr.buffer.write(b"\xff\xfe" * 300_000)
     sys.stdout.flush()
     """
-    mine = model(textwrap.dedent(body) + GOOD)
+    mine = model(textwrap.dedent(body) + good)
     assert len(ask(mine, items(1))) == 1
     assert "mine: [31m50 % done" in caplog.text
     assert "\x1b" not in caplog.text
@@ -191,18 +190,19 @@ def test_garbage_is_no_trouble(model, items, caplog):
     assert len(log) < 2 * 200 * 2001
 
 
-def test_the_environment_is_free_of_jax(model, items, notes, monkeypatch):
+def test_the_environment_is_free_of_jax(model, items, notes, monkeypatch, good):
     for name in ("LD_LIBRARY_PATH", "XLA_FLAGS", "JAX_PLATFORMS", "PYTHONPATH", "CUDA_HOME", "LD_PRELOAD"):
         monkeypatch.setenv(name, "" if name == "LD_PRELOAD" else "of the project")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setenv("HF_HOME", "cache")
-    body = "note(json.dumps(dict(os.environ)))\n" + GOOD
+    body = "note(json.dumps(dict(os.environ)))\n" + good
     ask(model(body, environment={"NOTES": str(notes), "LD_LIBRARY_PATH": "own"}), items(1))
     import json
 
     seen = json.loads(notes.read_text())
     assert not {"XLA_FLAGS", "JAX_PLATFORMS", "PYTHONPATH", "CUDA_HOME", "LD_PRELOAD"} & set(seen)
     assert seen["LD_LIBRARY_PATH"] == "own"
+    assert seen["PATH"].split(os.pathsep)[0] == os.path.dirname(sys.executable)
     assert seen["CUDA_VISIBLE_DEVICES"] == "3"
     assert seen["HF_HOME"] == "cache"
     assert seen["HF_HUB_OFFLINE"] == "1"
@@ -248,6 +248,8 @@ def test_a_project_that_is_stopped_takes_the_worker_with_it(model, items, notes,
     while not all(map(is_gone, pids(notes))):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    # What a killed run could not remove, the next one does.
+    # What a killed run could not remove, the next one does, but not what may be at work on another machine.
+    elsewhere = mine.store / ".request-another-machine-1-x"
+    elsewhere.mkdir()
     ask(model(), items(1))
-    assert not list(mine.store.glob(".request-*"))
+    assert list(mine.store.glob(".request-*")) == [elsewhere]

@@ -1,5 +1,6 @@
 """Settings that cannot work are refused in one line that names the setting and the remedy."""
 
+import ast
 import json
 import struct
 import sys
@@ -8,7 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from mom3d_jax import artifacts
 from mom3d_jax.config import choose_models, default_config, external_model
+from mom3d_jax.evaluation.command import recipe_of
 from mom3d_jax.external import REGISTRY, TASKS, ExternalError, ask, make_model
 from mom3d_jax.external.registry import WORKERS
 from mom3d_jax.external.weights import hash_files
@@ -27,7 +30,7 @@ def test_every_registered_model_is_whole(name, tmp_path):
     assert (WORKERS / entry.worker).is_file()
     assert entry.task in TASKS
     make_model(name, entry.task, c.external[name].to_dict(), seed=0, store=tmp_path)
-    compile((WORKERS / entry.worker).read_text(), entry.worker, "exec")
+    ast.parse((WORKERS / entry.worker).read_text(), feature_version=(3, 8))  # environments of models are old
 
 
 def test_every_model_with_settings_is_registered():
@@ -109,6 +112,25 @@ def test_weights_are_looked_for_in_the_repository_and_in_the_cache(model, items,
     settings = {"weights": "some/model", "environment": {"HF_HOME": str(tmp_path / "hf")}}
     assert model(**settings).weights_path == kept / "snapshots" / "abc"
     assert len(model(**settings).weights_hash) == 64
+
+
+def test_workers_are_no_part_of_the_key_of_the_code(monkeypatch, tmp_path):
+    """An edited worker makes its own stage again, through the key of its model, and no other."""
+    (tmp_path / "external" / "workers").mkdir(parents=True)
+    for name in ("__init__.py", "external/model.py", "external/workers/template.py"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr("mom3d_jax.__path__", [str(tmp_path)])
+    key = artifacts.key_of_code.__wrapped__
+    before = key()
+    (tmp_path / "external" / "workers" / "template.py").write_text("edited")
+    assert key() == before
+    (tmp_path / "external" / "model.py").write_text("edited")
+    assert key() != before
+
+
+def test_an_evaluation_has_a_recipe_with_models():
+    assert recipe_of("preview:depth=template").depth.model == "template"
+    assert recipe_of("preview").depth.model == "builtin"
 
 
 def test_the_hash_of_weights_is_of_their_content(tmp_path):
