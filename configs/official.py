@@ -47,6 +47,7 @@ def get_config(models=""):
     c.views.cap = 0.0
     c.views.min_coverage = 0.0
 
+    c.flow.interpolation = "image"
     c.flow.taper_width = 0.0
     c.motion3d.solver = "official_sgd"
     c.motion3d.loss = "l1"

@@ -57,6 +57,9 @@ def default_config(models: str = "") -> ConfigDict:
 
     c.flow = ConfigDict()
     c.flow.model = "builtin"  # or a model of the section `external`: flow of each view
+    # How hints spread: "image", each view's own over its image (paper); "space", the photo's over the surfaces, the
+    # same for all views; "auto" takes the one under which the arrows predict each other better.
+    c.flow.interpolation = "auto"
     c.flow.sigma = 0.0  # width of the hint weights in px; 0 takes height / number of hints
     c.flow.taper_width = 0.03  # widest fade at mask borders that moving content crosses, share of the width
 
@@ -90,6 +93,7 @@ def default_config(models: str = "") -> ConfigDict:
     c.animation = ConfigDict()
     c.animation.model = "builtin"  # or a model of the section `external`: videos of the sampled views
     c.animation.views = "2,7,12"  # 5 · outer + inner, or "all"
+    c.animation.flow = "scene_flow"  # what the videos show: scene_flow (projected), per_view (no 3D-MOM: paper §4.4.1)
 
     c.displacements = ConfigDict()
     c.displacements.integration = "euler"  # euler (paper eq. 5), linear (k · F: constant velocity, as released)

@@ -44,7 +44,7 @@ STAGES = (
     Stage("views", prepare.views, ("scene", "depth", "pointcloud"), ("size", "pointcloud", "views")),
     Stage("flow", prepare.flow, ("scene", "depth", "pointcloud", "views"), ("size", "pointcloud", "flow")),
     Stage("motion3d", motion.motion3d, ("pointcloud", "views", "flow"), ("motion3d",)),
-    Stage("animation", motion.animation, ("views", "motion3d"), ("time", "animation")),
+    Stage("animation", motion.animation, ("views", "flow", "motion3d"), ("time", "animation")),
     Stage(
         "stage1",
         fit.stage1,

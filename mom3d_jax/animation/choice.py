@@ -4,6 +4,9 @@ import numpy as np
 
 from mom3d_jax.types import Views
 
+FLOW_SOURCES = ("scene_flow", "per_view")
+"""What the videos of the sampled views show: the projected scene flow (paper §3.2.2), or each view's own estimate."""
+
 
 def parse_views(asked: str, count: int) -> tuple[int, ...] | None:
     """What `animation.views` says.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mom3d_jax.evaluation.samples import INPUT_PATH
 from mom3d_jax.evaluation.scores import ALL_PATHS, MARKS, value_of
@@ -95,17 +96,32 @@ def rows_of(cells: Sequence[Any]) -> list[Row]:
         done = [cell.result for cell in own if cell.result]
         values = np.array([[c.value(r["records"]) for c in COLUMNS] for r in done]).reshape(len(done), len(COLUMNS))
         said = done[0] if done else own[0].error
-        means, deviations, counts = [], [], []
-        for column in values.T:
-            there = column[~np.isnan(column)]
-            counts.append(len(there))
-            means.append(float(there.mean()) if len(there) else float("nan"))
-            finite = len(there) > 1 and bool(np.isfinite(there).all())
-            deviations.append(float(there.std(ddof=1)) if finite else float("nan"))
         about, truth = said.get("about") or "", said.get("truth") or "none"
         failed = len(own) - len(done)
-        rows.append(Row(variant, about, truth, len(done), failed, tuple(means), tuple(deviations), tuple(counts)))
+        rows.append(Row(variant, about, truth, len(done), failed, *over_scenes(values)))
     return rows
+
+
+def over_scenes(
+    values: Float[np.ndarray, "scenes figures"],
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+    """Mean and sample standard deviation of each figure, and how many scenes have it.
+
+    Args:
+      values: figures of scenes, each in its own unit; NaN where a scene has none.
+
+    Returns:
+      Means (NaN where no scene has the figure), deviations (NaN below two scenes, and where one is infinite), counts.
+    """
+    means, deviations, counts = [], [], []
+    for figure in values.T:
+        there = figure[~np.isnan(figure)]
+        counts.append(len(there))
+        with np.errstate(invalid="ignore"):  # +∞ and -∞ have no mean
+            means.append(float(there.mean()) if len(there) else float("nan"))
+        finite = len(there) > 1 and bool(np.isfinite(there).all())
+        deviations.append(float(there.std(ddof=1)) if finite else float("nan"))
+    return tuple(means), tuple(deviations), tuple(counts)
 
 
 def used(rows: Sequence[Row]) -> list[int]:

@@ -93,9 +93,10 @@ def evaluate(
         "frames": config.frames,
         "crop": config.crop,
     }
-    planned = plan.extend(workdir, about, keys)
+    planned = plan.extend(workdir, about, keys, studies.chosen(config.study))
     _run_all(settings, tasks, keys, makers, retry)
     cells, stale = plan.collect(workdir, planned, keys)
+    _tell_of_pool(workdir / "pool")
     return f"Evaluation: {config.dataset.kind} data set, recipe {config.recipe}", cells, stale
 
 
@@ -111,6 +112,13 @@ def _run_all(settings: Any, tasks: dict, keys: dict, makers: dict, retry: bool) 
             busy.append((v, s))
     for v, s in busy:  # what another process was at; if it died there, it is ours now
         runner.run(settings, tasks[v][s], keys[v][s], makers[v][s], retry=retry, wait=True)
+
+
+def _tell_of_pool(pool: Path) -> None:
+    """What sharing takes of the disk; nobody but the user knows whether another study comes."""
+    size = sum(file.stat().st_size for file in pool.rglob("*") if file.is_file())
+    if size:
+        log.info("%s: %.1f MB of results that studies share; it may be deleted when all are done", pool, size / 1e6)
 
 
 def recipe_of(name: str) -> ConfigDict:
@@ -156,7 +164,7 @@ def _method(name: str | None, study: str) -> Any:
     if study:
         raise ValueError(f"study={study!r} and --predictions do not go together; leave one of them out")
     check_name(name)
-    ours = {FULL.name} | {variant.name for variants in STUDIES.values() for variant in variants}
+    ours = {FULL.name} | {variant.name for study in STUDIES.values() for variant in study.variants}
     if name in ours:
         raise ValueError(f"--method={name}: a variant of ours has this name; choose another")
     return Variant(name, kind="predictions", about="frames of another method")
@@ -175,5 +183,8 @@ def _dataset(config: ConfigDict, workdir: Path) -> Path:
     path, wanted = workdir / "dataset", config.dataset
     words = {"out": path, "scenes": wanted.count, "size": wanted.size, "seed": wanted.seed, "frames": config.frames}
     words |= {"corrupt": wanted.corrupt} if wanted.corrupt else {}
+    log.info(
+        "scenes of %s: wrong on purpose in their given/, for the study corruption: %s", path, wanted.corrupt or "–"
+    )
     write_dataset(parse([f"--{name}={value}" for name, value in words.items()]), Progress)
     return path

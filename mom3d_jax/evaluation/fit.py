@@ -1,21 +1,19 @@
 """The method itself, fitted to a scene and drawn along the paths, without a lossy video in between."""
 
-import shutil
 import time
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from mom3d_jax import measure, training
-from mom3d_jax.animation import animate, choose_views, parse_views
+from mom3d_jax.animation import parse_views
 from mom3d_jax.cameras import path_cameras, relative_to
 from mom3d_jax.evaluation import true_motion
 from mom3d_jax.evaluation.motion_scores import motion_records
 from mom3d_jax.evaluation.samples import INPUT_PATH
 from mom3d_jax.evaluation.task import Rendered, Run, Task
-from mom3d_jax.export import to_bytes, write_png
+from mom3d_jax.export import to_bytes
 from mom3d_jax.inputs import InputError
-from mom3d_jax.motion3d import project_flow
 from mom3d_jax.render import Drawer
 from mom3d_jax.stages import Job
 from mom3d_jax.stages.fit import backend_name, dynamics_of
@@ -28,7 +26,7 @@ FOCAL_TOLERANCE = 1e-3
 def fit(task: Task) -> Rendered:
     """Static Gaussians, 3D-MOM, videos, moving Gaussians: the pipeline up to what is drawn."""
     run = Run(task)
-    _prepare(run)
+    prepare(run)
     run.until("stage2")
     static, dynamic = run.result("stage1"), run.result("stage2")
     dynamics, _ = dynamics_of(run.config, static, run.result("displacements"))
@@ -111,8 +109,12 @@ def _drawn(run: Run, scene_at: measure.SceneAt, capacity: int) -> Rendered:
     return Rendered((width, height), clips, seconds=seconds, notes=notes)
 
 
-def _prepare(run: Run) -> None:
-    """What a variant needs that depends on earlier stages of its own run."""
+def prepare(run: Run) -> None:
+    """Settings of a variant that depend on earlier stages of its own run: true motion, equal passes.
+
+    Raises:
+      InputError: the true motion is asked for where it is not known.
+    """
     variant = run.task.variant
     if variant.true_motion:
         truth = run.task.sample.truth
@@ -124,7 +126,7 @@ def _prepare(run: Run) -> None:
         run.config.motion3d.solver = true_motion.SOLVER
         with run.config.unlocked():
             run.config.motion3d.options.own = ConfigDict(
-                true_motion.options(run.task.folder / "input" / "motion.npy", known)
+                true_motion.options(run.task.pool or run.task.folder / "input", known)
             )
     if variant.equal_passes:
         recipe = len(parse_views(run.task.config.animation.views, 30) or ()) or 1
@@ -132,25 +134,3 @@ def _prepare(run: Run) -> None:
         accepted = int(np.sum(run.result("views").accepted))
         run.config.animation.views = "all"
         run.config.stage2.steps = round(run.config.stage2.steps * accepted / recipe)
-    if variant.videos:
-        _write_videos(run)
-
-
-def _write_videos(run: Run) -> None:
-    """Videos of the sampled views beside the photo, which the pipeline then reads as somebody else's."""
-    run.until("motion3d")
-    c, views = run.config, run.result("views")
-    sampled, _ = choose_views(views, c.animation.views)
-    if run.task.variant.videos == "per_view":
-        flow = np.asarray(run.result("flow").flow)[sampled]
-    else:
-        flow = project_flow(run.result("motion3d"), views, sampled)
-    rule = "loop" if c.time.field == "loop" else "fill"
-    frames, _ = animate(
-        views, flow, sampled, frames=c.time.frames, crossfade=c.time.crossfade, torn=tuple(c.time.torn), rule=rule
-    )
-    for view, clip in zip(sampled, np.asarray(frames.images), strict=True):
-        folder = run.task.folder / "input" / run.task.sample.name / "video" / f"view_{view:02d}"
-        shutil.rmtree(folder, ignore_errors=True)
-        for k, frame in enumerate(clip):
-            write_png(folder / f"{k:06d}.png", frame)

@@ -9,7 +9,7 @@ STYLE = """
 body { margin: 0; color: var(--ink); background: var(--paper); font: 15px/1.5 system-ui, sans-serif }
 header, main { max-width: 1500px; margin: auto; padding: 0 24px }
 header { padding-top: 28px } header p { color: var(--soft); margin: 0 }
-h1 { font-size: 24px; margin: 0 } h2 { font-size: 18px; margin: 34px 0 10px }
+h1 { font-size: 24px; margin: 0 } h2 { font-size: 18px; margin: 34px 0 10px } h3 { font-size: 15px; margin: 18px 0 8px }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { padding: 7px 12px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
@@ -36,7 +36,8 @@ td.bad { white-space: normal }
 
 LEGEND = """<p class=legend>Mean over scenes, standard deviation under it; the best mean in colour where all rows are
 compared with one truth. M.: inside what truly moves. @k: frame k of the standing camera. E warp: temporal warping
-error, beside that of the truth. EPE: error of the scene flow to the true one, px. Error maps: black is equal, the
+error, beside that of the truth. EPE: error of the scene flow to the true one, px. Scene by scene: over the scenes that
+both rows have; Δ in dB, row less the one it stands against; ratio, row over it. Error maps: black is equal, the
 brightest colour a difference of 0.25 or more. A click enlarges a picture.</p>"""
 
 SCRIPT = """

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mom3d_jax import artifacts
 from mom3d_jax.evaluation import results
 from mom3d_jax.evaluation.claims import claimed
+from mom3d_jax.evaluation.studies import STUDIES
 
 VERSION = 1
 
@@ -20,6 +22,8 @@ class Cell:
     scene: str
     result: dict[str, Any] | None
     error: dict[str, Any] | None
+    studies: tuple[str, ...] = ()
+    """Those of the work folder that have the variant."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,15 +32,18 @@ class Plan:
 
     keys: dict[str, dict[str, str]]
     """Variant -> scene -> hash."""
+    studies: tuple[str, ...] = ()
+    """Names of the studies that were asked for."""
 
 
-def extend(workdir: Path, about: dict[str, Any], keys: dict[str, dict[str, str]]) -> Plan:
+def extend(workdir: Path, about: dict[str, Any], keys: dict[str, dict[str, str]], studies: Sequence[str] = ()) -> Plan:
     """Add what a command asks for to what earlier ones did.
 
     Args:
       workdir: of the evaluation.
       about: what all commands in one folder have in common: data set, recipe and its overrides, frames.
       keys: variant -> scene -> hash of this command.
+      studies: that this command is for.
 
     Raises:
       ValueError: the folder was begun with something else, or its plan is damaged.
@@ -47,6 +54,7 @@ def extend(workdir: Path, about: dict[str, Any], keys: dict[str, dict[str, str]]
             try:
                 there = json.loads(file.read_text(encoding="utf-8"))
                 old, before = there["keys"], there["about"] if there["version"] == VERSION else None
+                earlier = list(there.get("studies", ()))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{file}: damaged ({type(error).__name__}); choose another --workdir") from error
             for name, value in about.items():
@@ -56,10 +64,11 @@ def extend(workdir: Path, about: dict[str, Any], keys: dict[str, dict[str, str]]
                         f"{value!r}): choose another --workdir"
                     )
         else:
-            old = {}
+            old, earlier = {}, []
         merged = {variant: {**old.get(variant, {}), **keys.get(variant, {})} for variant in [*old, *keys]}
-        artifacts.write_json(file, {"version": VERSION, "about": about, "keys": merged})
-    return Plan(merged)
+        names = list(dict.fromkeys([*earlier, *studies]))
+        artifacts.write_json(file, {"version": VERSION, "about": about, "studies": names, "keys": merged})
+    return Plan(merged, tuple(names))
 
 
 def collect(workdir: Path, plan: Plan, asked: dict[str, dict[str, str]]) -> tuple[list[Cell], list[str]]:
@@ -79,12 +88,13 @@ def collect(workdir: Path, plan: Plan, asked: dict[str, dict[str, str]]) -> tupl
     """
     cells, stale, missing = [], [], []
     for variant, scenes in plan.keys.items():
+        within = tuple(s for s in plan.studies if s in STUDIES and variant in {v.name for v in STUDIES[s].variants})
         for scene, key in scenes.items():
             folder = workdir / "runs" / variant / scene
             result = results.read(results.result_file(folder), key)
             error = None if result else results.read(results.error_file(folder), key)
             if result or error:
-                cells.append(Cell(variant, scene, result, error))
+                cells.append(Cell(variant, scene, result, error, within))
             elif asked.get(variant, {}).get(scene) == key:
                 missing.append(f"{variant}/{scene}")
             else:

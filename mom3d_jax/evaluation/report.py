@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 
 from mom3d_jax.atomic import replacing
-from mom3d_jax.evaluation.columns import COLUMNS, Row, rows_of, used
+from mom3d_jax.evaluation.columns import COLUMNS, Row, used
+from mom3d_jax.evaluation.comparisons import Comparison, compared_by, heads_of, words_of
 from mom3d_jax.evaluation.page import LEGEND, SCRIPT, STYLE
 from mom3d_jax.evaluation.pictures import jpeg
 from mom3d_jax.evaluation.plan import Cell
 from mom3d_jax.evaluation.published import PUBLISHED, WHY
+from mom3d_jax.evaluation.sections import sections_of
 from mom3d_jax.evaluation.tables import noted
 from mom3d_jax.inputs.images import decode
 
@@ -37,16 +39,17 @@ def write_report(workdir: Path, cells: Sequence[Cell], stale: Sequence[str], tit
     Raises:
       OSError: the file cannot be written; the message names it.
     """
-    rows, file = rows_of(cells), workdir / "report.html"
+    file = workdir / "report.html"
+    variants = {cell.variant for cell in cells}
     scenes = list(dict.fromkeys(cell.scene for cell in cells))
     failed = [cell for cell in cells if cell.error]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
         f"<title>{escape(title)}</title><style>{STYLE}</style>",
-        f"<header><h1>{escape(title)}</h1><p>{_count(len(scenes), 'scene')}, {_count(len(rows), 'variant')}, "
+        f"<header><h1>{escape(title)}</h1><p>{_count(len(scenes), 'scene')}, {_count(len(variants), 'variant')}, "
         f"{_count(len(failed), 'failure')}</p></header><main>",
-        f"<section><h2>Means over scenes</h2>{_table(rows)}{LEGEND}{_abouts(rows)}</section>",
+        *_means(cells),
         _failures(failed, stale),
         "<section><h2>Scenes</h2>",
         *(_scene(workdir, name, [c for c in cells if c.scene == name], n == 0) for n, name in enumerate(scenes)),
@@ -58,6 +61,33 @@ def write_report(workdir: Path, cells: Sequence[Cell], stale: Sequence[str], tit
     with replacing(file) as draft:
         draft.write_text("\n".join(parts), encoding="utf-8")
     return file
+
+
+def _means(cells: Sequence[Cell]) -> list[str]:
+    """The sections of `table.md`; the legend in the first of them."""
+    sections, parts = sections_of(cells), []
+    for number, section in enumerate(sections):
+        several = len(sections) > 1
+        head = escape(section.heading) if several else "Means over scenes"
+        about = f"<p>{escape(section.about)}.</p>" if several else ""
+        tables = f"{_table(section.rows)}{LEGEND if number == 0 else ''}{_comparisons(section.comparisons)}"
+        parts.append(f"<section><h2>{head}</h2>{about}{tables}{_abouts(section.rows)}</section>")
+    return parts
+
+
+def _comparisons(comparisons: Sequence[Comparison]) -> str:
+    """Each row against its reference."""
+    if not comparisons:
+        return ""
+    shown = compared_by(comparisons)
+    heads = "".join(f"<th>{escape(head)}</th>" for head in heads_of(shown))
+    body = []
+    for comparison in comparisons:
+        name, against, *figures = map(escape, words_of(comparison, shown))
+        cells = "".join(f"<td>{figure}</td>" for figure in figures)
+        body.append(f"<tr><th scope=row>{name}</th><td class=word>{against}</td>{cells}</tr>")
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<h3>Scene by scene</h3><div class=wide>{table}</div>"
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -157,7 +157,12 @@ class SceneTruth:
         if "corrupted" in names:
             spoilt = self.folder.parent / "given"
             if not spoilt.is_dir():
-                raise InputError(f"{spoilt}: no corrupted inputs; add --config.dataset.corrupt=depth=0.05,flow=1")
+                (width, height), frames = self.size, self.frames
+                raise InputError(
+                    f"{spoilt}: no such folder, so there is nothing spoilt to fit; make scenes with it: python -m "
+                    f"mom3d_jax synth --out DIR --scenes N --size {width}x{height} --frames {frames} "
+                    "--corrupt depth=0.05,flow=1"
+                )
             # The photo is not spoilt, and that of the periodic truth may be another one.
             shutil.copytree(spoilt, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("image.png"))
 

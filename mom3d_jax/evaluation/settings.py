@@ -16,10 +16,10 @@ def default_evaluation() -> ConfigDict:
     c.dataset.count = 12  # synthetic scenes that are made
     c.dataset.size = "256x144"  # of them, px
     c.dataset.seed = 0  # of the first of them
-    c.dataset.corrupt = ""  # what is wrong in `given`, as in depth=0.05,flow=1; for the study of that name
+    c.dataset.corrupt = "depth=0.05,flow=1"  # what is wrong in `given` of scenes that are made; for study corruption
     c.recipe = "preview"  # of the pipeline: a name in configs/, or a file; `preview:depth=NAME` takes a model
     c.scenes = ""  # names with commas between them; empty: all
-    c.study = ""  # a name of evaluation.studies.STUDIES; empty: the recipe as it is
+    c.study = ""  # names of evaluation.studies.STUDIES with commas between them, or all; empty: the recipe as it is
     c.frames = 60  # per path
     c.truth = "auto"  # advected, periodic; auto: what the field of the recipe promises
     c.crop = 0  # px cut off every side before scoring

@@ -1,6 +1,6 @@
-"""table.md, table.csv and timings.csv from the results of a work folder.
+"""table.md, table.csv, comparisons.csv and timings.csv from the results of a work folder.
 
-table.csv holds no times and no names of machines: the same results give the same bytes.
+All but timings.csv hold no times and no names of machines: the same results give the same bytes.
 """
 
 import csv
@@ -12,15 +12,25 @@ import numpy as np
 
 from mom3d_jax.atomic import replacing
 from mom3d_jax.evaluation.columns import COLUMNS, Row, rows_of, used
+from mom3d_jax.evaluation.comparisons import BETTER, DIFFERENCES, Comparison, compared_by, heads_of, words_of
 from mom3d_jax.evaluation.plan import Cell
 from mom3d_jax.evaluation.published import PUBLISHED, WHY
+from mom3d_jax.evaluation.sections import sections_of
 
 MEAN, DEVIATION = "(mean)", "(deviation)"
 """In the place of a scene's name."""
+LEGEND = (
+    "Mean ± standard deviation over scenes. `M.`: inside what moves; `@k`: frame k of the standing camera;",
+    "`E warp`: warping error; EPE in px. `docs/evaluation.md` has the protocol.",
+)
+LEGEND_OF_COMPARISONS = (
+    "Scene by scene, over those that both have: Δ in dB, row less the one it stands against; ratio, row over it;",
+    "mean ± standard deviation over scenes.",
+)
 
 
 def write_tables(workdir: Path, cells: Sequence[Cell], stale: Sequence[str], title: str) -> list[Path]:
-    """Write the three files; the result is their paths.
+    """Write the files; the result is their paths.
 
     Args:
       workdir: of the evaluation.
@@ -34,6 +44,7 @@ def write_tables(workdir: Path, cells: Sequence[Cell], stale: Sequence[str], tit
     texts = {
         "table.md": markdown(cells, stale, title),
         "table.csv": comma_separated(cells),
+        "comparisons.csv": differences(cells),
         "timings.csv": timings(cells),
     }
     for name, text in texts.items():
@@ -43,30 +54,25 @@ def write_tables(workdir: Path, cells: Sequence[Cell], stale: Sequence[str], tit
 
 
 def markdown(cells: Sequence[Cell], stale: Sequence[str], title: str) -> str:
-    """Means over scenes with deviations, failures, and what papers print."""
-    rows = rows_of(cells)
-    columns = used(rows)
+    """Means over scenes with deviations, comparisons, failures, and what papers print."""
+    sections = sections_of(cells)
     lines = [f"# {title}", ""]
-    heads = [f"{COLUMNS[i].heading} {COLUMNS[i].better}".strip() for i in columns]
-    lines += [_line(["variant", "truth", "scenes", *heads]), _line(["---"] * (3 + len(heads)))]
-    for row in rows:
-        scenes = f"{row.scenes}" + (f" ({row.failed} failed)" if row.failed else "")
-        lines.append(_line([row.variant, row.truth, scenes, *(_shown(row, i) for i in columns)]))
-    lines += [
-        "",
-        "Mean ± standard deviation over scenes. `M.`: inside what moves; `@k`: frame k of the standing camera;",
-    ]
-    lines += ["`E warp`: warping error; EPE in px. `docs/evaluation.md` has the protocol.", ""]
-    lines += [f"* **{row.variant}**: {row.about}" for row in rows if row.about]
+    compared = next((section for section in sections if section.comparisons), None)
+    for section in sections:
+        if len(sections) > 1:
+            lines += [f"## {section.heading}", "", f"{section.about}.", ""]
+        lines += _means(section.rows, LEGEND if section is sections[0] else ())
+        lines += _comparisons(section.comparisons, LEGEND_OF_COMPARISONS if section is compared else ())
+        lines += _ended([f"* **{row.variant}**: {row.about}" for row in section.rows if row.about])
     failures = [f"* {cell.variant}/{cell.scene}: {cell.error['error']}" for cell in cells if cell.error]
     if failures:
-        lines += ["", "## Failures", "", *failures]
+        lines += ["## Failures", "", *failures, ""]
     if stale:
-        lines += ["", "Not in this table, as other code or other settings made them (run their command again): "]
-        lines[-1] += ", ".join(stale) + "."
+        why = "Not in this table, as other code or other settings made them (run their command again): "
+        lines += ["## Left out", "", why + ", ".join(stale) + ".", ""]
     if notes := noted(cells):
-        lines += ["", "## Notes", "", *(f"* {note} ({', '.join(names)})" for note, names in notes.items())]
-    lines += ["", "## Published figures, as quoted", "", WHY, ""]
+        lines += ["## Notes", "", *(f"* {note} ({', '.join(names)})" for note, names in notes.items()), ""]
+    lines += ["## Published figures, as quoted", "", WHY, ""]
     lines += [_line(["source", "method", "PSNR", "SSIM", "LPIPS", "PIQE", ""]), _line(["---"] * 7)]
     for p in PUBLISHED:
         figures = ["–" if v is None else f"{v:g}" for v in (p.psnr, p.ssim, p.lpips, p.piqe)]
@@ -90,6 +96,23 @@ def comma_separated(cells: Sequence[Cell]) -> str:
         counts = f"{row.scenes} of {row.scenes + row.failed}"
         for name, values in {MEAN: row.means, DEVIATION: row.deviations}.items():
             table.writerow([row.variant, name, counts, row.truth, *map(_number, values), ""])
+    return text.getvalue()
+
+
+def differences(cells: Sequence[Cell]) -> str:
+    """Every comparison of every scene, and mean and deviation of each; none is a row without figures."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    names = [difference.name for difference in DIFFERENCES]
+    table.writerow(["study", "variant", "reference", "truth", "scene", *names, "m_psnr_better"])
+    for section in sections_of(cells):
+        for c in section.comparisons:
+            which = [section.study, c.variant, c.reference, c.truth]
+            for scene, values in zip(c.scenes, c.values, strict=True):
+                better = values[BETTER]
+                table.writerow([*which, scene, *map(_number, values), "" if np.isnan(better) else int(better > 0)])
+            table.writerow([*which, MEAN, *map(_number, c.means), c.better if c.counts[BETTER] else ""])
+            table.writerow([*which, DEVIATION, *map(_number, c.deviations), ""])
     return text.getvalue()
 
 
@@ -120,6 +143,30 @@ def noted(cells: Sequence[Cell]) -> dict[str, list[str]]:
             if cell.variant not in names:
                 names.append(cell.variant)
     return found
+
+
+def _means(rows: Sequence[Row], legend: Sequence[str]) -> list[str]:
+    columns = used(rows)
+    heads = [f"{COLUMNS[i].heading} {COLUMNS[i].better}".strip() for i in columns]
+    lines = [_line(["variant", "truth", "scenes", *heads]), _line(["---"] * (3 + len(heads)))]
+    for row in rows:
+        scenes = f"{row.scenes}" + (f" ({row.failed} failed)" if row.failed else "")
+        lines.append(_line([row.variant, row.truth, scenes, *(_shown(row, i) for i in columns)]))
+    return [*lines, "", *_ended(legend)]
+
+
+def _comparisons(comparisons: Sequence[Comparison], legend: Sequence[str]) -> list[str]:
+    if not comparisons:
+        return []
+    shown = compared_by(comparisons)
+    heads = heads_of(shown)
+    lines = [_line(heads), _line(["---"] * len(heads)), *(_line(words_of(c, shown)) for c in comparisons)]
+    return [*lines, "", *_ended(legend)]
+
+
+def _ended(lines: Sequence[str]) -> list[str]:
+    """A paragraph and the empty line after it."""
+    return [*lines, ""] if lines else []
 
 
 def _shown(row: Row, i: int) -> str:

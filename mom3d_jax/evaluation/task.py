@@ -88,7 +88,7 @@ def input_of(task: Task) -> Path:
     """
     truth, variant = task.sample.truth, task.variant
     photo = truth.photo(PERIODIC) if truth and task.truth_kind == PERIODIC else None
-    if not (variant.given or variant.videos or photo):
+    if not (variant.given or photo):
         return task.sample.source
     if variant.given and truth is None:
         raise InputError(f"{task.sample.name}: variant {variant.name!r} is given the truth, which is not known here")

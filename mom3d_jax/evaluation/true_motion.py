@@ -1,12 +1,13 @@
 """A solver that knows the answer: what the rest of the method makes of a perfect motion."""
 
+import hashlib
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mom3d_jax.artifacts import key_of_files
+from mom3d_jax.atomic import replacing
 from mom3d_jax.evaluation.samples import Geometry
 from mom3d_jax.motion3d import Problem
 from mom3d_jax.motion3d.solvers.lift import Lifted
@@ -59,8 +60,17 @@ def of_points(cloud: PointCloud, truth: Geometry) -> Float[np.ndarray, "n 3"]:
     return (motion * (np.asarray(cloud.points)[:, 2] / depth)[:, None]).astype(np.float32)
 
 
-def options(file: Path, motion: Float[np.ndarray, "n 3"]) -> dict[str, str]:
-    """Write the motion and give the solver's options for it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.save(file, motion)
-    return {"file": str(file), "content": key_of_files([file])}
+def options(folder: Path, motion: Float[np.ndarray, "n 3"]) -> dict[str, str]:
+    """Write the motion into a folder and give the solver's options for it.
+
+    The file is named by what is in it: variants that share a folder and a motion have the same settings, so that they
+    share what is made with them.
+
+    Raises:
+      OSError: the file cannot be written; the message names it.
+    """
+    content = hashlib.sha256(motion.tobytes()).hexdigest()[:16]
+    file = folder / f"true_motion-{content}.npy"
+    with replacing(file) as draft:
+        np.save(draft, motion)
+    return {"file": str(file), "content": content}

@@ -26,8 +26,6 @@ class Variant:
     """What of the truth is given as input: depth, mask, flow; corrupted: all that was spoilt on purpose."""
     true_motion: bool = False
     """The true motion of the points instead of a solution."""
-    videos: str = ""
-    """Videos of the sampled views made beforehand and read as files, from "scene_flow" or from the flow "per_view"."""
     equal_passes: bool = False
     """The steps of stage 2 grow with its number of views, so that each frame is seen equally often."""
     truth: str = ""

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mom3d_jax.cameras import pixel_grid
 from mom3d_jax.types import Array, Hints
@@ -21,10 +21,28 @@ def hint_flow(hints: Hints, mask: Float[Array, "h w"], sigma: float | Float[Arra
       sigma: width of the weights, px.
     """
     height, width = mask.shape
-    start, motion, valid = jnp.asarray(hints.start), jnp.asarray(hints.motion), jnp.asarray(hints.valid)
-    offset = jnp.asarray(pixel_grid(width, height))[:, :, None] - start[None, None]
+    grid = jnp.asarray(pixel_grid(width, height)).reshape(-1, 2)
+    flow = interpolate(hints.start, hints.motion, hints.valid, grid, sigma).reshape(height, width, 2)
+    return flow * jnp.asarray(mask)[..., None]
+
+
+def interpolate(
+    start: Float[Array, "k 2"],
+    motion: Float[Array, "k c"],
+    valid: Bool[Array, " k"],
+    places: Float[Array, "n 2"],
+    sigma: float | Float[Array, ""],
+) -> Float[jax.Array, "n c"]:
+    """The weighted mean of `hint_flow` at any places, px."""
+    offset = jnp.asarray(places)[:, None] - jnp.asarray(start)[None]
     distance = (offset * offset).sum(-1) / jnp.square(jnp.asarray(sigma, jnp.float32))
-    some = valid.any()
-    weight = jax.nn.softmax(jnp.where(valid[None, None], -distance, -jnp.inf), axis=-1)
-    flow = jnp.where(valid[None, None, :, None], weight[..., None] * motion[None, None], 0.0).sum(-2)
-    return jnp.where(some, flow, 0.0) * jnp.asarray(mask)[..., None]
+    return mean(distance, jnp.asarray(valid), jnp.asarray(motion))
+
+
+def mean(
+    distance: Float[Array, "n k"], valid: Bool[Array, " k"], values: Float[Array, "k c"]
+) -> Float[jax.Array, "n c"]:
+    """Mean of the valid values under softmax_k(-distance); zero where there are none."""
+    shares = jax.nn.softmax(jnp.where(valid[None], -jnp.asarray(distance), -jnp.inf), axis=-1)
+    shares = jnp.where(valid[None] & valid.any(), shares, 0.0)
+    return jnp.matmul(shares, jnp.asarray(values), precision=jax.lax.Precision.HIGHEST)

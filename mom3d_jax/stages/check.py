@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 from ml_collections import ConfigDict
 
-from mom3d_jax.animation import parse_views
+from mom3d_jax.animation import FLOW_SOURCES, parse_views
 from mom3d_jax.cameras import PATHS
 from mom3d_jax.deformation import COORDINATES, FIELDS, RESIDUALS, make_residual
+from mom3d_jax.flow import INTERPOLATIONS
 from mom3d_jax.gaussians import EXTENTS, UNITS
 from mom3d_jax.motion3d import INTEGRATIONS, LOSSES, NUISANCES, make_solver
 from mom3d_jax.render import choose_backend
@@ -15,9 +16,11 @@ from mom3d_jax.training import make_mesh
 
 ONE_OF: dict[str, Collection] = {
     "time.field": FIELDS,
+    "flow.interpolation": ("auto", *INTERPOLATIONS),
     "displacements.integration": INTEGRATIONS,
     "motion3d.loss": LOSSES,
     "motion3d.nuisance": NUISANCES,
+    "animation.flow": FLOW_SOURCES,
     "gaussians.sh_degree": range(4),
     "gaussians.extent": EXTENTS,
     "gaussians.unit": UNITS,

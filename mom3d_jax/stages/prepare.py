@@ -8,7 +8,15 @@ import numpy as np
 from mom3d_jax.cameras import generation_cameras
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.depth import detect_sky, estimate_depth
-from mom3d_jax.flow import estimate_flow, taper
+from mom3d_jax.flow import (
+    Velocities,
+    choose_interpolation,
+    cross_validate,
+    estimate_flow,
+    lift_hints,
+    taper,
+    width_of,
+)
 from mom3d_jax.inputs import find_files, load_scene
 from mom3d_jax.pointcloud import lift
 from mom3d_jax.stages.external import with_depth, with_view_flows
@@ -81,7 +89,9 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
     scene, external = with_view_flows(job, scene, views)
     raster = rasterize(cloud, views.cameras, job.camera(scene.image), edge_ratio=edge_ratio)
     carried = None if scene.flow is None else carry_flow(raster, scene.flow)
-    result = estimate_flow(scene, views, carried, sigma=job.config.flow.sigma or None)
+    # Where a model has answered, hints have no say.
+    arrows, chosen = (None, {}) if "external" in external else _arrows(job, scene, depth)
+    result = estimate_flow(scene, views, carried, sigma=job.config.flow.sigma or None, arrows=arrows)
     fading = taper(
         result.flow[INPUT_VIEW], scene.mask, depth.z, max_width=job.config.flow.taper_width, edge_ratio=edge_ratio
     )
@@ -92,6 +102,7 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
     source = "file" if scene.flow is not None else "hints" if np.any(scene.hints.valid) else "none"
     figures = {
         "source": job.model.name if job.model and "external" in external else source,
+        **chosen,
         "views_from_files": own,
         "views_without_motion": int(np.sum(np.asarray(result.weight) == 0)),
         "mean_px": float(speed[moving].mean()) if moving.any() else 0.0,
@@ -100,6 +111,17 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
         **external,
     }
     return result, {"flow": figures}
+
+
+def _arrows(job: Job, scene: Scene, depth: Depth) -> tuple[Velocities | None, dict]:
+    """The hints in space where they are to be spread there, and how well each interpolation predicts them, px."""
+    c, camera = job.config.flow, job.camera(scene.image)
+    if scene.flow is not None or not np.any(scene.hints.valid):
+        return None, {}
+    arrows = lift_hints(scene.hints, scene.mask, depth.z, camera)
+    errors = cross_validate(scene.hints, arrows, camera, width_of(scene, c.sigma or None))
+    name = choose_interpolation(errors) if c.interpolation == "auto" else c.interpolation
+    return (arrows if name == "space" else None), {"interpolation": name, "hint_error_px": errors}
 
 
 def _flow_files(job: Job, views: Views) -> list[int]:

@@ -14,6 +14,8 @@ POINTS = (10, 24)
 ARROWS = {"water": 4, "clouds": 2}
 FEW_ARROWS = 3
 """For everything else that moves."""
+STANDS = ("fall", "plume")
+"""Surfaces that stand upright on the ground, which no one can tell from a photo's outlines: they are drawn as such."""
 SMALLEST = 0.25
 """Connected parts under this share of the largest one of a surface are not worth a polygon of their own."""
 SLIVER = 0.003
@@ -108,6 +110,8 @@ def labelme(
 ) -> dict[str, Any]:
     """LabelMe 5 annotation of a scene: polygons `motion_water`, `motion_clouds`, ... and arrows `hint_0` and on.
 
+    What stands upright is outlined once more as `standing_fall` and so on, as `docs/stages/depth.md` tells people to.
+
     Args:
       scene: what to annotate.
       image_path: name of the image file, relative to the annotation.
@@ -122,7 +126,10 @@ def labelme(
         drawable = parts(region)
         for i, part in enumerate(drawable):
             shown = slipped(part, slip * scene.camera.width / 512, rng) if slip else part
-            shapes.append(("polygon", f"motion_{name}" + (f"_{i}" if i else ""), outline(shown, rng)))
+            drawn_as, number = outline(shown, rng), f"_{i}" if i else ""
+            shapes.append(("polygon", f"motion_{name}{number}", drawn_as))
+            if name in STANDS:
+                shapes.append(("polygon", f"standing_{name}{number}", drawn_as))
         if drawable:
             drawn += enumerate(arrows(region, scene.flow, ARROWS.get(name, FEW_ARROWS)))
     if hints is not None:

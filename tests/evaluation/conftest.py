@@ -10,12 +10,15 @@ from mom3d_jax.cameras import path_cameras, project, select, unproject
 from mom3d_jax.cameras.paths import PATHS
 from mom3d_jax.cameras.pinhole import pixel_grid, relative_to
 from mom3d_jax.evaluation.settings import default_evaluation
-from mom3d_jax.evaluation.studies import STUDIES
+from mom3d_jax.evaluation.studies import STUDIES, Study
 from mom3d_jax.evaluation.variants import Variant
 from mom3d_jax.synthetic import landscape, render, write_scene
 
 WIDTH, HEIGHT, FRAMES = 64, 36, 4
-QUICK = (Variant("photo", kind="still", about="the photo"), Variant("cloud", kind="points", about="points"))
+QUICK = Study(
+    "what stands still",
+    (Variant("photo", kind="still", about="the photo"), Variant("cloud", kind="points", about="points")),
+)
 
 
 def save(path: Path, image: np.ndarray) -> None:

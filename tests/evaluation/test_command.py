@@ -9,8 +9,13 @@ import sys
 import time
 import warnings
 
+import numpy as np
 import pytest
 from absl.testing import flagsaver
+
+from mom3d_jax.evaluation.command import evaluate
+from mom3d_jax.evaluation.studies import STUDIES, Study
+from mom3d_jax.evaluation.variants import Variant
 
 TINY = (
     "--config.frames=4", "--config.override.time.frames=4", "--config.override.size.width=64",
@@ -45,7 +50,7 @@ def test_a_study_ends_with_its_table_and_where_the_files_are(call, dataset, tmp_
     code, out, _ = call(*words)
     assert code == 0
     assert "| photo | advected | 2 |" in out
-    for name in ("table.md", "table.csv", "timings.csv", "report.html"):
+    for name in ("table.md", "table.csv", "comparisons.csv", "timings.csv", "report.html"):
         assert str(tmp_path / "out" / name) in out
         assert (tmp_path / "out" / name).stat().st_size > 100
 
@@ -71,6 +76,30 @@ def test_bad_input_is_one_line_and_exit_code_2(call, repository, monkeypatch, tm
     assert code == 2
     assert said in line
     assert not list(tmp_path.glob("out/runs"))
+
+
+def test_scenes_made_on_the_way_have_what_the_study_of_spoilt_inputs_needs(settings, tmp_path, monkeypatch, caplog):
+    spoilt = Variant("spoilt", kind="still", given=("corrupted",))
+    monkeypatch.setitem(STUDIES, "spoilt", Study("x", (spoilt,)))
+    config = settings(study="spoilt", keep_work=True)
+    config.dataset.path, config.dataset.count, config.dataset.size = "", 1, "64x36"
+    with caplog.at_level("INFO"):
+        _, (cell,), _ = evaluate(config, tmp_path)
+    assert cell.error is None
+    assert "for the study corruption: depth=0.05,flow=1" in caplog.text
+    (scene,) = (tmp_path / "dataset").glob("*/truth")
+    given = tmp_path / "runs" / "spoilt" / scene.parent.name / "input" / scene.parent.name
+    true, wrong = (np.load(folder / "depth.npy") for folder in (scene, given))
+    assert 0.01 < np.std(np.log(wrong / true)) < 0.1
+    assert len(list((given / "flow").glob("view_*.npy"))) == 25
+    # A later study finds the same scenes, and the log says what the pool takes.
+    monkeypatch.setitem(STUDIES, "spoilt", Study("x", (spoilt, Variant("photo", kind="still"))))
+    with caplog.at_level("INFO"):
+        caplog.clear()
+        _, cells, _ = evaluate(config, tmp_path)
+    assert [cell.error for cell in cells] == [None, None]
+    taken = sum(file.stat().st_size for file in (tmp_path / "pool").rglob("*") if file.is_file())
+    assert f"pool: {taken / 1e6:.1f} MB of results that studies share" in caplog.text
 
 
 def test_help_is_its_own(call):

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from mom3d_jax.cameras import select
-from mom3d_jax.evaluation import fit, studies
+from mom3d_jax.evaluation import fit, scene_truth, studies
 from mom3d_jax.evaluation.baselines import draw_points
 from mom3d_jax.evaluation.columns import COLUMNS
 from mom3d_jax.evaluation.command import evaluate, recipe_of
@@ -44,7 +45,7 @@ def finished(tmp_path_factory, dataset):
     hexplane = small.deformation.options.hexplane
     hexplane.resolution, hexplane.features, hexplane.width, hexplane.time_resolution = 8, 4, 8, 5
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(studies.STUDIES, "few", STUDY)
+        patch.setitem(studies.STUDIES, "few", studies.Study("x", STUDY))
         _, cells, _ = evaluate(config, workdir)
     return workdir, {cell.variant: cell for cell in cells}
 
@@ -138,6 +139,35 @@ def test_spoilt_depth_is_placed_alike_and_not_by_its_truth(task):
     )
 
 
+def test_the_rows_of_a_loop_are_one_fit(task, monkeypatch):
+    """What they are compared with differs, and nothing that a stage sees."""
+    # As in scenes whose loop begins with the photo.
+    monkeypatch.setattr(scene_truth.SceneTruth, "photo", lambda *_: None)
+    rows = {v.name: v for v in studies.variants_of("field")}
+    runs = [Run(task(rows[name])) for name in ("loop-50", "loop-50-advected")]
+    for run in runs:
+        fit.prepare(run)
+        run.until("motion3d")
+    assert [run.task.truth_kind for run in runs] == ["periodic", "advected"]
+    folders = [run.task.workdir / "artifacts" for run in runs]
+    made = sorted(file.name for file in folders[0].glob("*.npz"))
+    assert len(made) == 6
+    assert all((folders[0] / name).samefile(folders[1] / name) for name in made)
+    configs = [run.config.to_dict() | {"input": ""} for run in runs]
+    assert configs[0] == configs[1]
+
+
+def test_a_scene_without_given_names_the_command_that_makes_one(task, tmp_path):
+    spoilt = task(Variant("spoilt", given=("corrupted",)))
+    shutil.copytree(spoilt.sample.source / "truth", tmp_path / "lake" / "truth")
+    truth = scene_truth.read_truth(tmp_path / "lake")
+    words = (
+        r"lake/given: no such folder.*synth --out DIR --scenes N --size 64x36 --frames 4 --corrupt depth=0\.05,flow=1$"
+    )
+    with pytest.raises(ValueError, match=words):
+        truth.write_given(tmp_path, ("corrupted",))
+
+
 def test_a_focal_length_that_is_not_the_true_one_is_told(task):
     run = Run(task(Variant("plain"), **{"size.focal": 90.0}))
     run.until("depth")
@@ -150,11 +180,11 @@ def test_true_motion_has_no_error_and_solved_motion_has(settings, tmp_path, monk
         Variant("solved", given=GIVEN),
         Variant("known", given=GIVEN, true_motion=True),
         Variant("passes", equal_passes=True),
-        *studies.STUDIES["motion3d"],
+        *studies.variants_of("motion3d"),
         Variant("loop", overrides={"time.field": "loop"}),
         Variant("static", kind="static"),
     )
-    monkeypatch.setitem(studies.STUDIES, "slow", study)
+    monkeypatch.setitem(studies.STUDIES, "slow", studies.Study("x", study))
     config = settings(study="slow", scenes="alpine_lake_0", keep_work=True)
     _, cells, _ = evaluate(config, tmp_path)
     found = {cell.variant: cell for cell in cells}

@@ -15,6 +15,8 @@ from mom3d_jax.evaluation import results, tables
 from mom3d_jax.evaluation.claims import claimed, holder
 from mom3d_jax.evaluation.command import evaluate
 from mom3d_jax.evaluation.methods import METHODS
+from mom3d_jax.evaluation.studies import STUDIES, Study
+from mom3d_jax.evaluation.variants import Variant
 
 LAKES = ("alpine_lake_0", "alpine_lake_4")
 
@@ -115,6 +117,18 @@ def test_one_scene_more_joins_the_table(run, count):
     count.clear()
     assert run().count(b",done,") == 4
     assert sorted(count) == ["points", "still"]
+
+
+def test_studies_of_one_command_share_their_variants_and_go_scene_by_scene(
+    settings, quick, count, tmp_path, monkeypatch
+):
+    (photo, cloud) = STUDIES[quick].variants
+    monkeypatch.setitem(STUDIES, "second", Study("x", (photo, Variant("again", kind="points"))))
+    _, cells, _ = evaluate(settings(study=f"{quick},second"), tmp_path)
+    assert count == ["still", "points", "points"] * 2
+    assert {c.variant: c.studies for c in cells} == {
+        photo.name: (quick, "second"), cloud.name: (quick,), "again": ("second",)
+    }  # fmt: skip
 
 
 def test_another_recipe_in_the_same_folder_is_refused(run):

@@ -80,7 +80,7 @@ def test_every_study_has_variants_of_different_names_that_exist():
 
     settings: dict[str, object] = {}
     for name in STUDIES:
-        variants = variants_of(name)
+        variants = STUDIES[name].variants
         assert len({v.name for v in variants}) == len(variants) > 1
         for variant in variants:
             assert NAME.fullmatch(variant.name)
@@ -89,6 +89,40 @@ def test_every_study_has_variants_of_different_names_that_exist():
             # One name is one thing, whichever study it is asked for in: results are shared by name.
             assert settings.setdefault(variant.name, variant) == variant
     assert [v.name for v in variants_of("")] == ["full"]
+
+
+def test_all_studies_in_one_folder_make_nothing_twice():
+    from mom3d_jax.config import default_config
+    from mom3d_jax.evaluation.variants import configured
+
+    names: dict[object, list[str]] = {}
+    for v in variants_of("all"):
+        config = configured(default_config(), v, {}).to_json_best_effort()
+        names.setdefault((v.kind, v.given, v.true_motion, v.equal_passes, v.truth, config), []).append(v.name)
+    assert not [same for same in names.values() if len(same) > 1]
+
+
+def test_fields_are_judged_with_perfect_motion_and_every_loop_on_both_truths():
+    variants = {v.name: v for v in variants_of("field")}
+    assert all(v.given == ("depth", "mask", "flow") and v.true_motion for v in variants.values())
+    assert (variants["fill"].truth, variants["one-sided"].truth) == ("advected", "advected")
+    for share in (25, 50, 75, 100):
+        own, moving = variants.pop(f"loop-{share}"), variants.pop(f"loop-{share}-advected")
+        assert (own.truth, moving.truth) == ("periodic", "advected")
+        assert own.overrides == moving.overrides == {"time.field": "loop", "time.crossfade": share / 100}
+    assert set(variants) == {"fill", "one-sided"}
+
+
+def test_scores_in_the_mask_at_single_frames_are_columns_of_their_own():
+    at = {
+        k: record("psnr", 20.0 + k, **WHAT | {"variant": "masked", "path": "input", "frame": k})
+        for k in (10, 20, 30, 45)
+    }
+    whole = record("psnr", 15.0, **WHAT | {"variant": "masked", "path": "input"})
+    marked = Cell("fill", "lake", {"records": [*at.values(), whole], "notes": [], "seconds": {}, "truth": "x"}, None)
+    text = tables.markdown([marked], [], "Title")
+    assert "| M.PSNR @10 ↑ | M.PSNR @20 ↑ | M.PSNR @30 ↑ | M.PSNR @45 ↑ | M.PSNR, input view ↑ |" in text
+    assert "| fill | x | 1 | 30.00 | 40.00 | 50.00 | 65.00 | 15.00 |" in text
 
 
 def test_overrides_reach_the_recipe_and_leave_it_alone():

@@ -47,6 +47,17 @@ def job(run, source=None):
     return Job(config=run[2], workdir=run[1], source=source or run[0], key="k", figures={})
 
 
+def animated(run):
+    return [artifact(run[1], name) for name in ("views", "flow", "motion3d")]
+
+
+def per_view(run, views, source=None):
+    """A job whose videos show each view's own flow."""
+    config = run[2].copy_and_resolve_references()
+    config.animation.update({"flow": "per_view", "views": views})
+    return dataclasses.replace(job(run, source), config=config)
+
+
 def test_a_view_moves_as_its_file_says(run):
     views, flows = artifact(run[1], "views"), artifact(run[1], "flow")
     seen = views.masks[7] * views.valid[7]
@@ -79,6 +90,43 @@ def test_videos_take_the_place_of_ours(run):
     assert run[3]["animation"]["still_l1"][0] > 0.05
 
 
+def test_videos_show_the_flow_that_is_asked_for(run):
+    views, flows, scene_flow = animated(run)
+    projected = artifact(run[1], "animation")
+    own, _ = motion.animation(per_view(run, "7,2"), views, flows, scene_flow)
+    # The file of view 7 says (0.5, -0.25) px; one 3D motion for all views cannot.
+    moving = np.linalg.norm(own.flow[0], axis=-1) > 0
+    np.testing.assert_array_equal(own.flow[0], flows.flow[7])
+    np.testing.assert_allclose(own.flow[0][moving] @ [1, 2], 0, atol=1e-6)
+    assert np.abs(projected.flow[0][moving] @ [1, 2]).mean() > 0.05
+    np.testing.assert_array_equal(own.images[0, 0], projected.images[0, 0])
+    assert np.abs(own.images[0, -1] - projected.images[0, -1])[moving].mean() > 1e-3
+    # What somebody else animated shows what it shows.
+    np.testing.assert_array_equal(own.views, projected.views)
+    np.testing.assert_array_equal(own.images[1:], projected.images[1:])
+
+
+def test_a_view_without_a_flow_of_its_own_gives_way_and_that_is_said(run, landscape_folder, caplog):
+    views, flows, scene_flow = animated(run)
+    weight = np.zeros(25, np.float32)
+    weight[[4, 9]] = 1
+    flows = dataclasses.replace(flows, weight=weight)
+    # View 2 is animated by somebody else, and needs no flow.
+    frames, figures = motion.animation(per_view(run, "7,2"), views, flows, scene_flow)
+    instead = figures["animation"]["replaced"]
+    assert list(instead) == ["7"]
+    assert instead["7"] in (2, 4, 5, 9)
+    assert f"no flow of view 7 is known; view {instead['7']} is animated in its place" in caplog.text
+    assert set(frames.views) <= {2, 4, 5, 9}
+    frames, _ = motion.animation(per_view(run, "all", landscape_folder), views, flows, scene_flow)
+    np.testing.assert_array_equal(frames.views, [4, 9])
+    named = ", ".join(str(v) for v in np.flatnonzero(views.accepted) if v not in (4, 9))
+    assert f"no flow of views {named} is known; they are not animated" in caplog.text
+    with pytest.raises(ValueError, match=r"no view has a flow of its own: .* --config\.animation\.flow=scene_flow"):
+        silent = dataclasses.replace(flows, weight=0 * weight)
+        motion.animation(per_view(run, "7,2", landscape_folder), views, silent, scene_flow)
+
+
 def test_a_second_run_does_nothing(run):
     before = {f.name: f.stat().st_mtime_ns for f in (run[1] / "artifacts").iterdir()}
     pipeline.run(run[2], run[1], until="animation")
@@ -100,21 +148,21 @@ def test_a_view_that_there_is_not(run, tmp_path, stage):
     shutil.copytree(run[0], source)
     np.save(source / "flow" / "view_25.npy", np.zeros((36, 64, 2)))
     write_video(source / "video" / "view_025", VIDEO[:FRAMES])
-    views, scene_flow = artifact(run[1], "views"), artifact(run[1], "motion3d")
+    views, flows, scene_flow = animated(run)
     needed = [artifact(run[1], name) for name in ("scene", "depth", "pointcloud")]
     name = {"flow": r"flow/view_25\.npy", "animation": "video/view_025"}[stage]
     with pytest.raises(ValueError, match=rf"{name}: there is no view 25, only 0 to 24; rename it, or remove it"):
         if stage == "flow":
             prepare.flow(job(run, source), *needed, views)
         else:
-            motion.animation(job(run, source), views, scene_flow)
+            motion.animation(job(run, source), views, flows, scene_flow)
 
 
 def test_files_of_a_rejected_view_are_told(run, caplog):
-    views, scene_flow = artifact(run[1], "views"), artifact(run[1], "motion3d")
+    views, flows, scene_flow = animated(run)
     accepted = np.array(views.accepted)
     accepted[[5, 7]] = False
-    frames, figures = motion.animation(job(run), dataclasses.replace(views, accepted=accepted), scene_flow)
+    frames, figures = motion.animation(job(run), dataclasses.replace(views, accepted=accepted), flows, scene_flow)
     assert "video/view_05: too little of view 5 is covered; its video is not used" in caplog.text
     assert figures["animation"]["views_from_files"] == [2]
     instead = figures["animation"]["replaced"]["7"]
@@ -124,10 +172,10 @@ def test_files_of_a_rejected_view_are_told(run, caplog):
 def test_too_few_frames(run):
     config = run[2].copy_and_resolve_references()
     config.time.frames = 8
-    views, scene_flow = artifact(run[1], "views"), artifact(run[1], "motion3d")
+    views, flows, scene_flow = animated(run)
     longer = dataclasses.replace(job(run), config=config)
     with pytest.raises(ValueError, match=r"video/view_05: 6 frames, but a clip has 8; .* --config\.time\.frames=6"):
-        motion.animation(longer, views, scene_flow)
+        motion.animation(longer, views, flows, scene_flow)
 
 
 def test_a_video_of_another_view_is_another_input_and_redoes_the_animation_only(run, tmp_path):

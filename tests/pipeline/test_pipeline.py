@@ -128,6 +128,7 @@ def test_stages_need_only_what_comes_before_them():
         ({"motion3d.solver": "newton"}, "unknown solver 'newton'"),
         ({"animation.views": "2,99"}, "animation.views='2,99' names view 99; there are views 0 to 24"),
         ({"animation.views": ""}, "animation.views='' is neither 'all' nor"),
+        ({"animation.flow": "views"}, "animation.flow='views' is unknown; known: scene_flow, per_view"),
         ({"flow.sigma": -0.5}, "flow.sigma=-0.5 is below 0"),
         ({"views.count": 24}, "views.count=24 is not one of 25, 30"),
         ({"views.min_coverage": 1.5}, "views.min_coverage=1.5 is not between 0 and 1"),

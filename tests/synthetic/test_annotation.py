@@ -64,3 +64,11 @@ def test_unwritable_folder_is_named(scene, tmp_path):
     with pytest.raises(OSError, match=r"cannot write the synthetic scene to .*file") as error:
         write_scene(tmp_path / "file", scene)
     assert "\n" not in str(error.value)
+
+
+def test_falls_are_drawn_as_standing_too():
+    shapes = labelme(landscape(0, 128, 72, "waterfall"))["shapes"]
+    polygons = {s["label"]: s["points"] for s in shapes if s["shape_type"] == "polygon"}
+    standing = [label for label in polygons if label.startswith("standing")]
+    assert standing and all(polygons[s] == polygons[s.replace("standing", "motion")] for s in standing)
+    assert not any("water" in s or "clouds" in s for s in standing)

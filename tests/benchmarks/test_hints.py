@@ -1,0 +1,25 @@
+"""The benchmark of hint interpolation on one small scene."""
+
+import json
+
+import pytest
+
+from benchmarks import hints
+
+
+def test_a_river_that_comes_nearer(tmp_path, capsys):
+    out = tmp_path / "hints.json"
+    hints.main(["--families=river_to_viewer", "--width=128", f"--out={out}"])
+    report = json.loads(out.read_text())
+    true, prior = report["rows"]
+    assert (true["depth"], prior["depth"]) == ("true", "prior") and true["image"] == prior["image"]
+    assert true["chosen"] == "space" and true["auto"] == true["space"] < 0.2 * true["image"]
+    assert report["means"]["true"]["space"] == pytest.approx(true["space"])
+    assert "river_to_viewer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argument", ["--families=sea", "--width=8"])
+def test_bad_options_end_with_one_line(argument, capsys):
+    with pytest.raises(SystemExit) as stop:
+        hints.main([argument])
+    assert stop.value.code == 2 and argument.split("=")[1] in capsys.readouterr().err
