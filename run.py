@@ -3,9 +3,11 @@
 
     python3 run.py demo [ARGUMENTS]    the whole path on the bundled scene; ARGUMENTS go to train.py
     python3 run.py test [ARGUMENTS]    the default tests; ARGUMENTS go to pytest
+    python3 run.py test-external [ARGUMENTS]    the tests that run other people's models with torch
 
-Both first bring `.venv` beside this file up to date, with the versions of requirements.txt; pip's own settings (PIP_*)
-apply. `--extra cuda13` (or cuda12, tpu) before the command installs JAX for that device; said once, it stays.
+All first bring `.venv` beside this file up to date, with the versions of requirements.txt; the last one also
+`.venv-torch`, with those of tests/external/requirements.txt. pip's own settings (PIP_*) apply. `--extra cuda13` (or
+cuda12, tpu) before the command installs JAX for that device; said once, it stays.
 """
 
 import contextlib
@@ -32,6 +34,10 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "run.json"
 """What was installed. First file in, so that a `.venv` without it is known to be somebody else's; while an install is
 under way it names the extras only, so that an interrupted one matches nothing and is redone."""
+
+TORCH_VENV = ROOT / ".venv-torch"
+"""Torch never shares an environment with JAX."""
+TORCH_REQUIREMENTS = ROOT / "tests" / "external" / "requirements.txt"
 
 
 class SetupError(Exception):
@@ -84,7 +90,7 @@ def call(command: list, locks: tuple[int, ...]) -> None:
         raise SetupError(f"failed with exit code {step.returncode}: {shown}\n{step.stdout}")
 
 
-def venv_command() -> list:
+def venv_command(folder: Path = VENV) -> list:
     """The command that makes an environment with pip in it."""
     try:
         importlib.import_module("venv")
@@ -92,13 +98,13 @@ def venv_command() -> list:
     except ImportError as error:
         uv = shutil.which("uv")
         if uv:
-            return [uv, "venv", "--quiet", "--seed", "--allow-existing", "--python", sys.executable, VENV]
+            return [uv, "venv", "--quiet", "--seed", "--allow-existing", "--python", sys.executable, folder]
         package = f"python3.{sys.version_info.minor}-venv"
         raise SetupError(
             f"this Python cannot make environments (no {error.name}): on Debian and Ubuntu `apt install {package}` "
             "brings it; elsewhere use a full Python 3.11+, or put uv on PATH"
         ) from None
-    return [sys.executable, "-m", "venv", VENV]
+    return [sys.executable, "-m", "venv", folder]
 
 
 def clear() -> None:
@@ -148,6 +154,31 @@ def prepare(extras: set[str]) -> None:
             install(extras, locks)
 
 
+def prepare_torch() -> Path:
+    """The Python of `.venv-torch`, made anew when Python or its requirements change."""
+    wanted = {
+        "base": f"{sys.version} for {ROOT}",
+        "inputs": hashlib.sha256(TORCH_REQUIREMENTS.read_bytes()).hexdigest(),
+    }
+    python, stamp = TORCH_VENV / PYTHON.relative_to(VENV), TORCH_VENV / STAMP.name
+    with one_at_a_time() as locks:
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(stamp.read_text()) == wanted and python.exists():
+                return python
+        if TORCH_VENV.is_dir() and any(TORCH_VENV.iterdir()):
+            if not stamp.exists():
+                raise SetupError(f"{TORCH_VENV} was not made by run.py: rename it")
+            shutil.rmtree(TORCH_VENV)
+        make_venv = venv_command(TORCH_VENV)
+        TORCH_VENV.mkdir(exist_ok=True)
+        stamp.write_text("{}")
+        print("run.py: installing torch into .venv-torch ...", file=sys.stderr, flush=True)
+        call(make_venv, locks)
+        call([python, "-m", "pip", "install", "-q", "--no-user", "-r", TORCH_REQUIREMENTS], locks)
+        stamp.write_text(json.dumps(wanted))
+    return python
+
+
 def demo_command(arguments: list[str]) -> list[str]:
     """train.py on the bundled scene; a --config or --workdir of the user takes the place of ours."""
     given = {word.lstrip("-").split("=")[0] for word in arguments if word.startswith("-")}
@@ -185,7 +216,7 @@ def check(extras: set[str]) -> None:
 def main() -> int:
     """Set up, then become the command."""
     extras, command, arguments = parse(sys.argv[1:])
-    if command not in ("demo", "test"):
+    if command not in ("demo", "test", "test-external"):
         asked = command in ("-h", "--help")
         print(__doc__, file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
@@ -198,6 +229,9 @@ def main() -> int:
             become(demo_command(arguments))
         prepare(extras | {"test"})
         os.chdir(ROOT)
+        if command == "test-external":
+            os.environ["MOM3D_TORCH_PYTHON"] = str(prepare_torch())
+            become([str(PYTHON), "-m", "pytest", "-m", "external", "tests/external", *arguments])
         # One worker per core, whole files each: the tests mostly compile, which takes one core. A later -n0 wins.
         become([str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "loadfile", *arguments])
     except KeyboardInterrupt:

@@ -9,8 +9,8 @@ videos 38.4 dB inside the mask, motion within 0.08 px per frame of what was aske
 from mom3d_jax.config import default_config
 
 
-def get_config():
-    c = default_config()
+def get_config(models=""):
+    c = default_config(models)
     c.input = "bundled"
     c.size.width = 192
     c.stage1.steps = 250

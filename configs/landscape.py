@@ -11,8 +11,8 @@ import jax
 from mom3d_jax.config import default_config
 
 
-def get_config():
-    c = default_config()
+def get_config(models=""):
+    c = default_config(models)
     if jax.default_backend() == "cpu":
         c.size.width = 512
         c.stage1.steps = 1500

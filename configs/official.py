@@ -29,8 +29,8 @@ EXTENT = 0.41749
 """Radius of the fixed camera poses times 1.1, by which the release scales learning rates of positions."""
 
 
-def get_config():
-    c = default_config()
+def get_config(models=""):
+    c = default_config(models)
     c.size.width = 0
     c.size.focal = 582.69
     c.size.focal_ratio = 0.0

@@ -9,8 +9,8 @@ About two minutes on 2 CPU cores that do nothing else. On a photo of a river val
 from mom3d_jax.config import default_config
 
 
-def get_config():
-    c = default_config()
+def get_config(models=""):
+    c = default_config(models)
     c.size.width = 256
     c.stage1.steps = 400
     c.deformation.options.hexplane.update({"resolution": 32, "features": 8, "width": 32})

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict, config_flags
 
 PACKAGE = Path(__file__).resolve().parent
 KERNELS = PACKAGE.parent / "kernels"
+SETTINGS = PACKAGE / "config.py"
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, such as configs/preview.py.")
 INPUT = flags.DEFINE_string("input", None, "Image file or scene folder; 'bundled' is the landscape of the demo.")
@@ -83,6 +84,8 @@ def load_recipe(name: str) -> ConfigDict:
     try:
         config = runpy.run_path(path)["get_config"](*[argument] if colon else [])
     except Exception as error:
+        if isinstance(error, ValueError) and Path(traceback.extract_tb(error.__traceback__)[-1].filename) == SETTINGS:
+            fail(f"--config={name}: {error}")
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         where = f"{path}, line {lines[-1]}" if lines else path
         reason = (str(error).strip().splitlines() or [""])[0]

@@ -1,10 +1,26 @@
 """Every setting and its default. The recipes in `configs/` start from here."""
 
+import os
+import runpy
+from pathlib import Path
+
 from ml_collections import ConfigDict
 
+EXTERNAL = Path(__file__).resolve().parent.parent / "configs" / "external"
+"""Settings of other people's models, one file each; an installed package comes without."""
+SECTIONS = {"depth": "depth", "flow": "flow", "animator": "animation"}
+"""What may be chosen behind the name of a recipe, and the section that it belongs to."""
 
-def default_config() -> ConfigDict:
-    """All settings of the pipeline, one section per stage; a stage reads its own sections only."""
+
+def default_config(models: str = "") -> ConfigDict:
+    """All settings of the pipeline, one section per stage; a stage reads its own sections only.
+
+    Args:
+      models: what stands behind the colon of `--config=RECIPE:depth=zoedepth,flow=cinemagraphy`; see `choose_models`.
+
+    Raises:
+      ValueError: a model or a stage that there is not.
+    """
     c = ConfigDict()
     c.input = ""  # image file or scene folder; "bundled" is the landscape that comes with the project
     c.seed = 0
@@ -17,6 +33,7 @@ def default_config() -> ConfigDict:
     c.size.focal_ratio = 1.0  # fx / fy; 0 takes width / height (as released)
 
     c.depth = ConfigDict()
+    c.depth.model = "builtin"  # or a model of the section `external`
     c.depth.normalize = True  # scale the depth so that its 1st percentile is 1, which the evaluation paths assume
 
     c.time = ConfigDict()
@@ -39,6 +56,7 @@ def default_config() -> ConfigDict:
     c.views.min_coverage = 0.4  # views covered less are rejected
 
     c.flow = ConfigDict()
+    c.flow.model = "builtin"  # or a model of the section `external`: flow of each view
     # How hints spread: "image", each view's own over its image (paper); "space", the photo's over the surfaces, the
     # same for all views; "auto" takes the one under which the arrows predict each other better.
     c.flow.interpolation = "auto"
@@ -73,6 +91,7 @@ def default_config() -> ConfigDict:
     c.motion3d.options.own = ConfigDict()
 
     c.animation = ConfigDict()
+    c.animation.model = "builtin"  # or a model of the section `external`: videos of the sampled views
     c.animation.views = "2,7,12"  # 5 · outer + inner, or "all"
     c.animation.flow = "scene_flow"  # what the videos show: scene_flow (projected), per_view (no 3D-MOM: paper §4.4.1)
 
@@ -152,7 +171,55 @@ def default_config() -> ConfigDict:
 
     c.export = ConfigDict()
     c.export.ply_frames = False  # one PLY file per frame in frames/; their size is announced first
+
+    c.external = ConfigDict()  # other people's models by name, from configs/external/NAME.py
+    for file in sorted(EXTERNAL.glob("*.py")):
+        c.external[file.stem] = runpy.run_path(str(file))["get_config"]()
     c.lock()  # a recipe that sets what there is not is told so
     c.motion3d.options.own.unlock()
     c.motion3d.options.optax.unlock()
+    c.external.unlock()  # a recipe may bring a model of its own
+    for settings in c.external.values():
+        settings.lock()
+        settings.environment.unlock()
+    choose_models(c, models)
     return c
+
+
+def external_model() -> ConfigDict:
+    """The settings that every one of other people's models has."""
+    c = ConfigDict()
+    c.python = ""  # of the environment that has its libraries: ENV/bin/python
+    c.repo = ""  # clone of its repository, the worker's working folder; empty for a model that needs none
+    c.weights = ""  # a file or folder (a relative one is looked for in the repository first), or a name on the HF hub
+    c.device = "auto"  # auto (a GPU if its torch sees one), cpu, cuda, cuda:1, mps
+    c.timeout = 3600.0  # seconds for one request, which may be all views of a scene; 0: any time
+    c.use = "research"  # or commercial: what you use it for; a licence that forbids that is told
+    c.fallback = ""  # "builtin": where the model fails, the built-in takes its place, and the result says so
+    c.trust = ()  # names of weight files that may run code on loading
+    c.environment = ConfigDict()  # variables for it, such as HF_HOME or LD_LIBRARY_PATH
+    c.options = ConfigDict()  # of the model itself; its worker says which there are
+    # Of a model that the project has no worker for.
+    c.worker = ""  # the file; docs/external.md says how to write one
+    c.task = ""  # depth, flow, animation, scene; empty: what it is chosen for
+    c.licence = ""  # its name
+    c.commercial = False  # whether that allows commercial use
+    return c
+
+
+def choose_models(c: ConfigDict, said: str) -> None:
+    """Choose models by a line such as `depth=zoedepth,flow=cinemagraphy,animator=slr_sfs`; empty changes nothing.
+
+    Raises:
+      ValueError: a stage or a model that there is not.
+    """
+    for word in filter(None, map(str.strip, said.split(","))):
+        stage, _, name = word.partition("=")
+        if stage not in SECTIONS:
+            raise ValueError(f"{word!r}: models are chosen by {', '.join(f'{s}=NAME' for s in SECTIONS)}")
+        if name != "builtin" and name not in c.external:
+            raise ValueError(f"{word!r}: no such model; there are builtin, {', '.join(sorted(c.external))}")
+        c[SECTIONS[stage]].model = name
+        if name != "builtin":
+            # JAX takes most of a GPU when it starts; the model needs some of it.
+            os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -11,15 +11,16 @@ import importlib.util
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from mom3d_jax import artifacts
+from mom3d_jax.external import Model
 from mom3d_jax.inputs import find_files
-from mom3d_jax.stages import Job, check, fit, input_path, merge, motion, output, prepare
+from mom3d_jax.stages import Job, check, check_ready, chosen_models, fit, input_path, merge, motion, output, prepare
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def run(
     source = input_path(config, workdir)
     stages = STAGES[: [s.name for s in STAGES].index(until) + 1] if until else STAGES
     inputs = find_files(source)
+    models = chosen_models(config, inputs, (pool or workdir) / "external")
     # What stages read besides their settings and the artifacts of others.
     own = {
         "scene": artifacts.key_of_files(inputs.present()),
@@ -105,18 +107,18 @@ def run(
     keys: dict[str, str] = {}
     for stage in stages:
         needed = [*(keys[name] for name in stage.needs), own.get(stage.name)]
+        needed += [models[stage.name].key] if stage.name in models else []
         keys[stage.name] = artifacts.key_of(artifacts.key_of_code(), stage.name, settings[stage.name].to_dict(), needed)
     files = {stage.name: artifact_file(workdir, stage.name) for stage in stages}
-    claim = {
-        "the files of the input": own["scene"],
-        "the videos of the input": own["animation"],
-        "config": json.loads(config.to_json_best_effort()),
-    }
-    del claim["config"]["input"]  # the key says what it is, wherever it lies
+    claim = _claim(config, own, models)
     if not force:
         _refuse_to_overwrite(
             workdir, claim, [n for n, f in files.items() if f.exists() and not _done(f, keys[n], workdir)]
         )
+
+    pooled = {name: pool / f"{name}-{key}.npz" for name, key in keys.items()} if pool else {}
+    places = {name: [file, *filter(None, [pooled.get(name)])] for name, file in files.items()}
+    check_ready(models, [n for n, at in places.items() if not any(_done(place, keys[n], workdir) for place in at)])
 
     results: dict[str, Any] = {}
 
@@ -128,18 +130,20 @@ def run(
 
     figures: dict[str, Any] = {"seconds": {}}
     for number, stage in enumerate(stages, start=1):
-        file, shared = files[stage.name], pool and pool / f"{stage.name}-{keys[stage.name]}.npz"
+        file, shared = files[stage.name], pooled.get(stage.name)
         if not _done(file, keys[stage.name], workdir) and shared and _done(shared, keys[stage.name], workdir):
             artifacts.share(shared, file)
             artifacts.write_json(workdir / "run.json", claim)
         if _done(file, keys[stage.name], workdir):
             log.info("[%d/%d] %s: done before", number, len(STAGES), stage.name)
             record = json.loads(file.with_suffix(".json").read_text())
+            if "fallback" in record["figures"].get(stage.name, {}):
+                log.warning("%s: by the built-in; remove %s to ask the model again", stage.name, file)
         else:
             log.info("[%d/%d] %s", number, len(STAGES), stage.name)
             (workdir / "metrics.json").unlink(missing_ok=True)  # it tells of results that are about to be replaced
             started = time.monotonic()
-            job = Job(settings[stage.name], workdir, source, keys[stage.name], figures)
+            job = Job(settings[stage.name], workdir, source, keys[stage.name], figures, models.get(stage.name))
             results[stage.name], measured = stage.run(job, *(result(n) for n in stage.needs))
             record = {"seconds": round(time.monotonic() - started, 2), "figures": measured, "made": job.made}
             artifacts.write_json(file.with_suffix(".json"), record)
@@ -152,6 +156,20 @@ def run(
     if until is None:
         artifacts.write_json(workdir / "metrics.json", figures)
     return figures
+
+
+def _claim(config: ConfigDict, own: dict[str, Any], models: Mapping[str, Model]) -> dict:
+    """What a work folder is made from, in the words of a user: another run in it is compared with this."""
+    claim = {
+        "the files of the input": own["scene"],
+        "the videos of the input": own["animation"],
+        "the external models": artifacts.key_of({name: model.key for name, model in models.items()}),
+        "config": json.loads(config.to_json_best_effort()),
+    }
+    del claim["config"]["input"]  # the key says what it is, wherever it lies
+    used = {model.name for model in models.values()}
+    claim["config"]["external"] = {n: c for n, c in claim["config"]["external"].items() if n in used}
+    return claim
 
 
 def artifact_file(workdir: Path, name: str) -> Path:

@@ -125,18 +125,19 @@ def recipe_of(name: str) -> ConfigDict:
     """The pipeline's settings under a recipe.
 
     Args:
-      name: of a recipe in `configs/`, or a file.
+      name: of a recipe in `configs/`, or a file; behind a colon models, as in `preview:depth=zoedepth`.
 
     Raises:
       ValueError: there is none of this name.
     """
+    name, colon, models = name.partition(":")
     file = Path(name) if name.endswith(".py") else RECIPES / f"{name}.py"
     if not file.is_file():
         known = [f.stem for f in sorted(RECIPES.glob("*.py")) if not f.stem.startswith("eval_")]
         raise ValueError(
             f"recipe={name!r} is unknown{cli.meant(name, known) or ';'} known: {', '.join(known)}, or a file NAME.py"
         )
-    return cli.load_recipe(str(file))
+    return cli.load_recipe(f"{file}{colon}{models}")
 
 
 def _given() -> tuple[ConfigDict, Path]:

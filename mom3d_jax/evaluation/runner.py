@@ -26,7 +26,7 @@ from mom3d_jax.evaluation.task import Rendered, Task
 from mom3d_jax.evaluation.variants import Variant, configured
 from mom3d_jax.inputs import InputError, find_files
 from mom3d_jax.inputs.images import decode, working_size
-from mom3d_jax.stages import check
+from mom3d_jax.stages import check, chosen_models
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +79,16 @@ class Settings:
     def key(self, task: Task, extra: str = "") -> str:
         """Hash of all that a result depends on: code, versions, settings, the scene."""
         sample = task.sample
+        inputs, config = find_files(sample.source), json.loads(task.config.to_json_best_effort())
+        models = chosen_models(task.config, inputs, self.workdir / "pool" / sample.name / "external")
+        config["external"] = {stage: model.key for stage, model in models.items()}  # of those that are asked
         return artifacts.key_of(
             results.VERSION,
             PROTOCOL,
             artifacts.key_of_code(),
             dataclasses.asdict(task.variant),
-            json.loads(task.config.to_json_best_effort()),
-            [artifacts.key_of_files(find_files(sample.source).present()), sample.truth.key if sample.truth else ""],
+            config,
+            [artifacts.key_of_files(inputs.present()), sample.truth.key if sample.truth else ""],
             [self.frames, task.truth_kind, self.crop, getattr(self.lpips, "name", "")],
             extra,
         )

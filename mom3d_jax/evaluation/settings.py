@@ -17,7 +17,7 @@ def default_evaluation() -> ConfigDict:
     c.dataset.size = "256x144"  # of them, px
     c.dataset.seed = 0  # of the first of them
     c.dataset.corrupt = "depth=0.05,flow=1"  # what is wrong in `given` of scenes that are made; for study corruption
-    c.recipe = "preview"  # of the pipeline: a name in configs/, or a file
+    c.recipe = "preview"  # of the pipeline: a name in configs/, or a file; `preview:depth=NAME` takes a model
     c.scenes = ""  # names with commas between them; empty: all
     c.study = ""  # names of evaluation.studies.STUDIES with commas between them, or all; empty: the recipe as it is
     c.frames = 60  # per path

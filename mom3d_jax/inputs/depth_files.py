@@ -58,21 +58,36 @@ def read_depth(path: Path, photo: tuple[int, int], size: tuple[int, int]) -> tup
             f"{path}: {bad.sum()} of {bad.size} values are not valid {kind} depth (the first is "
             f"{values[row, column]} in row {row}, column {column}); fill them in, or name the kind in depth.json"
         )
-    notes = []
-    if kind == "metric":
-        z = values * unit
-    elif values.max() <= values.min() and (kind == "relative" or values.max() == 0):
+    if kind != "metric" and values.max() <= values.min() and (kind == "relative" or values.max() == 0):
         raise InputError(f"{path}: all values are {values.max()}, so there is no depth in it; remove the file")
-    elif kind == "inverse":
-        least = values.max() / INVERSE_RANGE
+    z, notes = as_positive_z(values, kind, unit, path.name)
+    return resize_depth(z, size), notes
+
+
+def as_positive_z(
+    values: Float[np.ndarray, "h w"], kind: str, unit: str, source: str
+) -> tuple[Float[np.ndarray, "h w"], list[str]]:
+    """What a depth file or a network says, as depth along the optical axis.
+
+    Args:
+      values: valid ones of their kind: finite; metric positive; inverse at least 0, not all 0; relative not constant.
+      kind: one of `KINDS`.
+      unit: one of `METRES`, of the metric kind.
+      source: where they come from, for the notes.
+
+    Returns:
+      Positive z, in metres for the metric kind, and notes on what was changed.
+    """
+    if kind == "metric":
+        return (values * METRES[unit]).astype(np.float32), []
+    if kind == "inverse":
+        least, notes = values.max() / INVERSE_RANGE, []
         if (values < least).any():
             share = np.mean(values < least)
-            notes.append(f"{path.name}: {share:.1%} lie beyond {INVERSE_RANGE:g} times the nearest depth; put there")
-        z = 1 / np.maximum(values, least)
-    else:
-        nearness = (values - values.min()) / (values.max() - values.min())
-        z = 1 / (nearness * (1 - 1 / RELATIVE_RANGE) + 1 / RELATIVE_RANGE)
-    return resize_depth(z.astype(np.float32), size), notes
+            notes.append(f"{source}: {share:.1%} lie beyond {INVERSE_RANGE:g} times the nearest depth; put there")
+        return (1 / np.maximum(values, least)).astype(np.float32), notes
+    nearness = (values - values.min()) / (values.max() - values.min())
+    return (1 / (nearness * (1 - 1 / RELATIVE_RANGE) + 1 / RELATIVE_RANGE)).astype(np.float32), []
 
 
 def resize_depth(z: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "h2 w2"]:
@@ -91,10 +106,10 @@ def resize_depth(z: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np
     return np.where(high > EDGE_RATIO * low, nearest, smooth)
 
 
-def _description(path: Path) -> tuple[str, float]:
-    """Kind and unit in metres that `depth.json` names."""
+def _description(path: Path) -> tuple[str, str]:
+    """Kind and unit that `depth.json` names."""
     if not path.is_file():
-        return "metric", 1.0
+        return "metric", "m"
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
@@ -106,7 +121,7 @@ def _description(path: Path) -> tuple[str, float]:
         raise InputError(f"{path}: unknown kind {kind!r}; one of {', '.join(KINDS)}")
     if unit not in METRES:
         raise InputError(f"{path}: unknown unit {unit!r}; one of {', '.join(METRES)}")
-    return kind, METRES[unit]
+    return kind, unit
 
 
 def _values(path: Path) -> Float[np.ndarray, "h w"]:

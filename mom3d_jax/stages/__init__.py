@@ -6,6 +6,7 @@ the sections that its entry there names, and nothing else.
 
 from mom3d_jax.stages import fit, motion, output, prepare
 from mom3d_jax.stages.check import check
+from mom3d_jax.stages.external import check_ready, chosen_models
 from mom3d_jax.stages.job import Job, input_path, merge
 
-__all__ = ["Job", "check", "fit", "input_path", "merge", "motion", "output", "prepare"]
+__all__ = ["Job", "check", "check_ready", "chosen_models", "fit", "input_path", "merge", "motion", "output", "prepare"]

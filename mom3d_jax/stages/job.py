@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from mom3d_jax.artifacts import key_of_code
 from mom3d_jax.cameras import Rig, input_camera
+from mom3d_jax.external import Model
 from mom3d_jax.synthetic import landscape, write_scene
 from mom3d_jax.types import Array, Cameras
 
@@ -29,6 +30,8 @@ class Job:
     """Hash of everything that the stage's result depends on."""
     figures: dict
     """What earlier stages measured."""
+    model: Model | None = None
+    """Somebody else's, that takes the place of the built-in."""
     made: list[str] = dataclasses.field(default_factory=list)
     """Files for the user, relative to the work folder; the stage is done while they are there."""
 

@@ -13,6 +13,7 @@ from mom3d_jax.cameras import select
 from mom3d_jax.cameras.generation import INPUT_VIEW
 from mom3d_jax.inputs import find_files, read_video
 from mom3d_jax.motion3d import Priors, as_solved, assemble, build_problem, motion_report, project_flow, solve
+from mom3d_jax.stages.external import ask_videos
 from mom3d_jax.stages.job import Job, solver_options
 from mom3d_jax.types import Flows, Frames, PointCloud, SceneFlow, Views
 
@@ -58,23 +59,29 @@ def animation(job: Job, views: Views, flows: Flows, scene_flow: SceneFlow) -> tu
         _read_videos(theirs, c.time.frames, np.shape(views.masks)[:0:-1]),
         frames=c.time.frames,
     )
-    result, report = animate(
-        views,
-        np.asarray(flows.flow)[np.asarray(ours, int)] if own else project_flow(scene_flow, views, ours),
-        ours,
-        frames=c.time.frames,
-        crossfade=c.time.crossfade,
-        torn=tuple(c.time.torn),
-        rule="loop" if c.time.field == "loop" else "fill",
-    )
+    flow = np.asarray(flows.flow)[np.asarray(ours, int)] if own else project_flow(scene_flow, views, ours)
+    clips, external = ask_videos(job, views, flow, ours)
+    if clips is not None:
+        result, report = from_videos(views, flow, ours, clips, frames=c.time.frames)
+    else:
+        result, report = animate(
+            views,
+            flow,
+            ours,
+            frames=c.time.frames,
+            crossfade=c.time.crossfade,
+            torn=tuple(c.time.torn),
+            rule="loop" if c.time.field == "loop" else "fill",
+        )
     shares = [*zip(ours, report["valid_share"], strict=True), *zip(theirs, read["valid_share"], strict=True)]
     figures = {
         "views": order,
         "replaced": replaced,
         "views_from_files": list(theirs),
-        "hole_share": [float(np.mean(h)) for h in report["hole_share"]],
-        "still_l1": read["still_l1"],
+        "hole_share": [float(np.mean(h)) for h in report.get("hole_share", ())],
+        "still_l1": [*report.get("still_l1", ()), *read["still_l1"]],
         "valid_share": [float(dict(shares)[v]) for v in order],
+        **external,
     }
     if theirs:
         result = join(result, videos, order)

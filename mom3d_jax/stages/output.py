@@ -1,7 +1,7 @@
 """What a person gets: videos along the paths, files of Gaussians, a contact sheet, and the figures of the motion."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -112,7 +112,7 @@ def export(
         residual=dynamic["residual"],
         field=c.time.field,
         camera=job.camera(scene.image),
-        notes={"scene": scene.name, "config": c.to_dict()},
+        notes={"scene": scene.name, "config": c.to_dict(), "external": _external(job.figures)},
     )
     write_scene(job.output("scene.4dgs.npz"), moving)
     first = write_ply(job.output("frame_0000.ply"), jax.device_get(moving.at(0)[0][0]), frame_comments(moving, 0))
@@ -126,6 +126,11 @@ def export(
     figures["files"] = len(job.made)
     figures["bytes"] = sum((job.workdir / name).stat().st_size for name in job.made)
     return {}, {"export": figures}
+
+
+def _external(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Where results of other people's models come from, by stage."""
+    return {stage: f["external"] for stage, f in figures.items() if isinstance(f, dict) and "external" in f}
 
 
 def _ply_frames(job: Job, scene: DynamicScene) -> dict[str, int]:

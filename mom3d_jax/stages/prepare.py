@@ -20,6 +20,7 @@ from mom3d_jax.flow import (
 )
 from mom3d_jax.inputs import find_files, load_scene
 from mom3d_jax.pointcloud import lift
+from mom3d_jax.stages.external import with_depth, with_view_flows
 from mom3d_jax.stages.job import Job, rig_of
 from mom3d_jax.types import Depth, Flows, PointCloud, Scene, Views
 from mom3d_jax.views import carry, carry_flow, rasterize, render_views
@@ -45,8 +46,11 @@ def scene(job: Job) -> tuple[Scene, dict]:
 
 
 def depth(job: Job, scene: Scene) -> tuple[Depth, dict]:
-    """Image → positive z."""
+    """Image → positive z, by the landscape prior, a file or somebody else's model."""
+    scene, external = with_depth(job, scene)
     result = estimate_depth(scene, job.camera(scene.image), normalize=job.config.depth.normalize)
+    if job.model and "external" in external:
+        result = dataclasses.replace(result, source=job.model.name)
     z = np.asarray(result.z)
     figures = {
         "source": result.source,
@@ -54,6 +58,7 @@ def depth(job: Job, scene: Scene) -> tuple[Depth, dict]:
         "median": float(np.median(z)),
         "far": float(np.percentile(z, 99)),
         "sky_share": float(np.mean(result.sky)),
+        **external,
     }
     return result, {"depth": figures}
 
@@ -79,14 +84,16 @@ def views(job: Job, scene: Scene, depth: Depth, cloud: PointCloud) -> tuple[View
 
 
 def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) -> tuple[Flows, dict]:
-    """Hints or flow files → Eulerian flow of every view, fading where moving content continues past the mask."""
+    """Hints, files or another's model → Eulerian flow of every view, fading where content goes on past the mask."""
     edge_ratio = job.config.pointcloud.edge_ratio
     own = _flow_files(job, views)
+    scene, external = with_view_flows(job, scene, views)
     raster = rasterize(cloud, views.cameras, job.camera(scene.image), edge_ratio=edge_ratio)
     carried = None
     if scene.flow is not None:
         carried = carry_flow(raster, scene.flow, approach(scene.flow, scene.mask, depth.z))
-    arrows, chosen = _arrows(job, scene, depth)
+    # Where a model has answered, hints have no say.
+    arrows, chosen = (None, {}) if "external" in external else _arrows(job, scene, depth)
     result = estimate_flow(scene, views, carried, sigma=job.config.flow.sigma or None, arrows=arrows)
     fading = taper(
         result.flow[INPUT_VIEW],
@@ -100,14 +107,16 @@ def flow(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views) 
     result = dataclasses.replace(result, flow=np.asarray(result.flow) * np.clip(weights, 0, 1))
     speed = np.linalg.norm(result.flow[INPUT_VIEW], axis=-1)
     moving = speed > 0
+    source = "file" if scene.flow is not None else "hints" if np.any(scene.hints.valid) else "none"
     figures = {
-        "source": "file" if scene.flow is not None else "hints" if np.any(scene.hints.valid) else "none",
+        "source": job.model.name if job.model and "external" in external else source,
         **chosen,
         "views_from_files": own,
         "views_without_motion": int(np.sum(np.asarray(result.weight) == 0)),
         "mean_px": float(speed[moving].mean()) if moving.any() else 0.0,
         "max_px": float(speed.max()),
         "tapered_share": float(np.mean((fading < 1) & (np.asarray(scene.mask) > 0))),
+        **external,
     }
     return result, {"flow": figures}
 

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": CONTRACTS | {"render", "gaussians", "deformation", "progress"},
     "synthetic": CONTRACTS,
     "external": {"types"},
+    "external.workers": set(),
     **{module: {"types", "atomic"} for module in HOUSEKEEPING},
     "measure": WHOLE_PATH,
     "stages": WHOLE_PATH | {"measure", "synthetic"},
@@ -62,6 +63,8 @@ def module_name(path: Path) -> tuple[str, bool]:
 def unit(module: str) -> str:
     """The row of the table that a module belongs to; empty for mom3d_jax itself."""
     parts = module.split(".")
+    if parts[:3] == ["mom3d_jax", "external", "workers"]:
+        return "external.workers"
     return ".".join(parts[1:2]) if parts[0] == "mom3d_jax" else parts[0]
 
 
@@ -94,14 +97,17 @@ def violations(path: Path, source: str) -> list[str]:
     for line, name, relative in imports(source, module, is_package):
         root, _, inside = name.partition(".")
         if root == "mom3d_jax":
-            to_itself = bool(own) and within(inside, {own})
+            to_itself = own != "external.workers" and bool(own) and within(inside, {own})
+            to_itself &= not within(inside, {"external.workers"})
             if own == "kernels" and not relative:
                 found.append(f"{path}:{line}: {name}: inside kernels/ imports of its own are relative")
             elif not to_itself and inside not in {"", "__version__"} and not within(inside, MAY_IMPORT.get(own, set())):
                 found.append(f"{path}:{line}: {own or 'mom3d_jax'} may not import {name}")
         elif own == "kernels" and root not in KERNEL_LIBRARIES | sys.stdlib_module_names:
             found.append(f"{path}:{line}: kernels may not import {root}")
-        elif root in {"torch", "tensorflow"} and own != "external":
+        elif own == "external.workers" and (relative or root in {"jax", "jaxlib", "flax"}):
+            found.append(f"{path}:{line}: {name}: a worker is one file, and knows nothing of JAX")
+        elif root in {"torch", "tensorflow"} and own != "external.workers":
             found.append(f"{path}:{line}: {root} stays out of the JAX process; run it through external/")
     return found
 
@@ -156,7 +162,15 @@ def test_triton_module_is_imported_in_one_place(repository: Path, python_sources
         ("mom3d_jax/deformation/residuals/hexplane.py", "from ...kernels.gridsample import sample_plane", True),
         ("mom3d_jax/deformation/residuals/hexplane.py", "from mom3d_jax.kernels import gridsample", True),
         ("mom3d_jax/deformation/residuals/hexplane.py", "from mom3d_jax.kernels import rasterize", False),
-        ("mom3d_jax/external/run.py", "import torch", True),
+        ("mom3d_jax/external/workers/zoedepth.py", "import torch", True),
+        ("mom3d_jax/external/workers/zoedepth.py", "import jax", False),
+        ("mom3d_jax/external/workers/zoedepth.py", "from mom3d_jax.external import protocol", False),
+        ("mom3d_jax/external/workers/zoedepth.py", "from mom3d_jax import types", False),
+        ("mom3d_jax/external/workers/zoedepth.py", "from mom3d_jax.external.workers import template", False),
+        ("mom3d_jax/external/workers/zoedepth.py", "from .template import main", False),
+        ("mom3d_jax/external/run.py", "import torch", False),
+        ("mom3d_jax/external/run.py", "from mom3d_jax.external.protocol import Item", True),
+        ("mom3d_jax/external/run.py", "from mom3d_jax.external.workers import template", False),
         ("mom3d_jax/external/run.py", "from mom3d_jax.cameras import project", False),
         ("mom3d_jax/training/stage1.py", "import torch", False),
         ("mom3d_jax/pipeline.py", "from mom3d_jax.synthetic import world", False),

@@ -45,10 +45,19 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def installed_names(python_sources: list[Path]) -> dict[Path, str]:
+WORKERS = Path("mom3d_jax", "external", "workers")
+"""Programs for other environments: they come along as files and are never imported."""
+
+
+def installed_names(sources: list[Path]) -> dict[Path, str]:
     """Each file of kernels/ and mom3d_jax/ -> its path in the wheel."""
-    names = {p: f"mom3d_jax/{p.as_posix()}" for p in python_sources if p.parts[0] == "kernels"}
-    return names | {p: p.as_posix() for p in python_sources if p.parts[0] == "mom3d_jax"}
+    names = {p: f"mom3d_jax/{p.as_posix()}" for p in sources if p.parts[0] == "kernels"}
+    return names | {p: p.as_posix() for p in sources if p.parts[0] == "mom3d_jax"}
+
+
+def module_names(python_sources: list[Path]) -> dict[Path, str]:
+    """Of those, what this environment imports."""
+    return {p: name for p, name in installed_names(python_sources).items() if p.parent != WORKERS}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +83,7 @@ def names(wheel: Path) -> set[str]:
 
 def test_package_list_equals_folders(repository: Path, python_sources: list[Path]) -> None:
     listed = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = {Path(name).parent.as_posix().replace("/", ".") for name in installed_names(python_sources).values()}
+    found = {Path(name).parent.as_posix().replace("/", ".") for name in module_names(python_sources).values()}
     assert listed == sorted(found), "pyproject.toml [tool.setuptools] packages differs from the folders"
 
 
@@ -83,7 +92,7 @@ def test_imported_libraries_are_declared(repository: Path, python_sources: list[
     # Of the extras, the one that brings readers of other people's data sets; who lacks it is told.
     declared = [*project["dependencies"], *project["optional-dependencies"]["datasets"]]
     known = {IMPORTED_AS.get(name := re.split(r"[<>=\[]", entry)[0], name.replace("-", "_")) for entry in declared}
-    trees = [ast.parse((repository / path).read_text()) for path in installed_names(python_sources)]
+    trees = [ast.parse((repository / path).read_text()) for path in module_names(python_sources)]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     used = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     used |= {n.module.split(".")[0] for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level}
@@ -91,7 +100,7 @@ def test_imported_libraries_are_declared(repository: Path, python_sources: list[
 
 
 def test_every_package_has_an_init(repository: Path, python_sources: list[Path]) -> None:
-    folders = {path.parent for path in installed_names(python_sources)}
+    folders = {path.parent for path in module_names(python_sources)}
     assert not [str(folder) for folder in folders if not (repository / folder / "__init__.py").is_file()]
 
 

@@ -32,6 +32,30 @@ def test_one_line_names_what_was_meant(command, error_line, words, said):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("depth=zoo", "'depth=zoo': no such model; there are builtin, "),
+        ("sky=template", "'sky=template': models are chosen by depth=NAME, flow=NAME, animator=NAME"),
+    ],
+)
+def test_models_behind_the_recipe(command, error_line, repository, chosen, said):
+    recipe = repository / "configs" / "demo.py"
+    assert error_line(command(f"--config={recipe}:{chosen}")).startswith(f"--config={recipe}:{chosen}: {said}")
+
+
+def test_settings_of_models_are_flags(command, error_line, landscape_folder, tmp_path, repository):
+    done = command(
+        f"--config={repository / 'configs' / 'demo.py'}:depth=template",
+        "--config.external.template.python=nowhere/python",
+        "--config.external.template.timeout=5",
+        "--config.external.template.trust=('a.pth',)",
+        f"--input={landscape_folder}",
+        f"--workdir={tmp_path / 'out'}",
+    )
+    assert error_line(done) == "external.template.python=nowhere/python: no such program; docs/external.md makes one"
+
+
 def test_the_recipe_may_be_a_word_of_its_own(command, error_line, repository):
     done = command("--input=x.png", "--config", repository / "configs" / "demo.py", "--config.stage1.step=3")
     assert "did you mean stage1.steps?" in error_line(done)

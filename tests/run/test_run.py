@@ -173,6 +173,30 @@ def test_environment_of_somebody_else_is_left_alone(tiny: Callable[[], Path]) ->
     assert [path.name for path in (root / ".venv").iterdir()] == ["pyvenv.cfg"]
 
 
+def test_torch_has_an_environment_of_its_own(ready: Path) -> None:
+    requirements = ready / "tests" / "external" / "requirements.txt"
+    requirements.parent.mkdir(parents=True)
+    requirements.write_text("nothing-of-that-name\n")
+    failed = run(ready, "test-external")
+    assert failed.returncode == 2
+    assert "No matching distribution found for nothing-of-that-name" in failed.stderr
+    requirements.write_text("")
+    for made in (1, 0):
+        result = run(ready, "test-external", "-x")
+        assert result.returncode == 5, result.stderr
+        arguments, prefix, _ = json.loads(result.stdout)
+        assert arguments == ["-m", "external", "tests/external", "-x"]
+        assert prefix == str(ready / ".venv")
+        assert result.stderr.count("installing torch into .venv-torch") == made
+    python = ready / ".venv-torch" / "bin" / "python"
+    assert python.exists()
+    (ready / ".venv-torch" / "run.json").unlink()
+    result = run(ready, "test-external")
+    assert result.returncode == 2
+    assert "was not made by run.py" in result.stderr
+    assert python.exists()
+
+
 def test_unwritable_checkout(tiny: Callable[[], Path]) -> None:
     root = tiny()
     (root / ".venv").touch()

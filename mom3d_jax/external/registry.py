@@ -1,0 +1,46 @@
+"""The models that there are workers for."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+WORKERS = Path(__file__).resolve().parent / "workers"
+
+
+@dataclasses.dataclass(frozen=True)
+class Licence:
+    """What a model's code and weights may be used for."""
+
+    name: str
+    commercial: bool
+    """Whether it allows commercial use; False also where nothing says so."""
+
+
+APACHE = Licence("Apache-2.0", commercial=True)
+MIT = Licence("MIT", commercial=True)
+CC_BY_NC = Licence("CC-BY-NC-4.0", commercial=False)
+CC_BY_NC_SA = Licence("CC-BY-NC-SA-4.0", commercial=False)
+UNSTATED = Licence("no licence of its own", commercial=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A model that can be asked for by name. Its settings are in `configs/external/NAME.py`."""
+
+    worker: str
+    """File in `workers/`; several models may share one."""
+    task: str
+    """A name of `protocol.TASKS`."""
+    licence: Licence
+    """Of code and weights together: the stricter one."""
+    other_licences: Mapping[str, Licence] = dataclasses.field(default_factory=dict)
+    """That of weights whose name contains the key, where it is another one."""
+    needs: tuple[str, ...] = ()
+    """Files that have to lie in the folder of weights; patterns such as `*.safetensors`. The hash is theirs; without
+    any it is that of all files there."""
+
+
+REGISTRY: dict[str, Entry] = {
+    "template": Entry("template.py", "depth", APACHE),
+}
+"""Name in the settings -> model. One line per model."""
