@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from mom3d_jax.inputs.images import decode
 WIDTH = 320
 """Of a thumbnail, px."""
 PICTURE = re.compile(r"(?P<shown>(?P<path>[\w-]+)_(?P<frame>\d{3}))_(?P<what>ours|truth|error)")
+MOST_PICTURES = 2000
+"""In one page, about 30 MB; further scenes are there in figures."""
 FIRST = ("psnr", "ssim", "m_psnr", "m_ssim", "epe")
 """Figures beside the pictures of a scene."""
 
@@ -52,7 +54,7 @@ def write_report(workdir: Path, cells: Sequence[Cell], stale: Sequence[str], tit
         *_means(cells),
         _failures(failed, stale),
         "<section><h2>Scenes</h2>",
-        *(_scene(workdir, name, [c for c in cells if c.scene == name], n == 0) for n, name in enumerate(scenes)),
+        *_scenes(workdir, scenes, cells),
         "</section>",
         _published(),
         _notes(cells),
@@ -124,15 +126,33 @@ def _best(rows: Sequence[Row], i: int) -> float | None:
     return max(values) if COLUMNS[i].better == "↑" else min(values)
 
 
-def _scene(workdir: Path, name: str, cells: Sequence[Cell], opened: bool) -> str:
-    """Rows of pictures: the truth, then every variant with its error map under it."""
-    folders = {c.variant: workdir / "runs" / c.variant / name / "shown" for c in cells if c.result}
-    shown = sorted({m["shown"] for folder in folders.values() for m in _matches(folder)}, key=_order)
+def _scenes(workdir: Path, names: Sequence[str], cells: Sequence[Cell]) -> list[str]:
+    """Every scene, as many of the first ones with pictures as a page can hold."""
+    parts: list[str] = []
+    room, bare = MOST_PICTURES, 0
+    for name in names:
+        own = [c for c in cells if c.scene == name]
+        folders = {c.variant: workdir / "runs" / c.variant / name / "shown" for c in own if c.result}
+        found = {variant: _matches(folder) for variant, folder in folders.items()}
+        room -= sum(map(len, found.values()))
+        pictured = room >= 0 or not parts
+        bare += not pictured
+        shown = sorted({m["shown"] for matches in found.values() for m in matches}, key=_order) if pictured else []
+        parts.append(_scene(name, own, folders, shown, opened=not parts))
+    if bare:
+        last = f"the last {_count(bare, 'scene')}" if bare > 1 else "the last scene"
+        text = f"Too many pictures for one page: those of {last} are in runs/VARIANT/SCENE/shown."
+        parts.insert(0, f"<p>{text}</p>")
+    return parts
+
+
+def _scene(name: str, cells: Sequence[Cell], folders: Mapping[str, Path], shown: Sequence[str], opened: bool) -> str:
+    """Rows of pictures: the truth, then every variant with its error map under it. Without pictures its figures."""
     head = "".join(f"<th>{escape(_caption(key))}</th>" for key in shown)
     body = []
     for truth in dict.fromkeys(c.result["truth"] for c in cells if c.result):
         same = [c for c in cells if c.result and c.result["truth"] == truth]
-        if truth:
+        if truth and shown:
             pictures = [_first(folders[c.variant] / f"{key}_truth.png" for c in same) for key in shown]
             body.append(_row(f"<b>truth</b><small>{escape(truth)}</small>", pictures, "truth"))
         for cell in same:
@@ -141,7 +161,7 @@ def _scene(workdir: Path, name: str, cells: Sequence[Cell], opened: bool) -> str
             body.append(
                 _row(f"<b>{escape(cell.variant)}</b>{figures}", [folder / f"{k}_ours.png" for k in shown], "ours")
             )
-            if truth:
+            if truth and shown:
                 errors = [folder / f"{k}_error.png" for k in shown]
                 body.append(_row("<small>error</small>", errors, "error"))
     body += [

@@ -8,9 +8,11 @@ import runpy
 import statistics
 
 import jax
+import numpy as np
 import pytest
 
-from mom3d_jax.evaluation import plan, results, tables
+from mom3d_jax.evaluation import plan, report, results, tables
+from mom3d_jax.evaluation.pictures import write_shown
 from mom3d_jax.evaluation.report import write_report
 from mom3d_jax.evaluation.sections import OTHERS, sections_of
 from mom3d_jax.evaluation.studies import ALL, STUDIES, chosen, variants_of
@@ -272,6 +274,22 @@ def test_the_report_has_the_sections_of_the_table(folder, tmp_path):
     assert "<theirs>" not in page
     assert "3 variants" not in page
     assert "4 variants" in page
+
+
+def test_pictures_of_the_first_scenes_only_where_there_are_too_many(folder, tmp_path, monkeypatch):
+    cells = folder({"full": row(20, 30, 25)}, ["init"])
+    clip = np.zeros((2, 4, 6, 3), np.uint8)
+    for scene in SCENES:
+        write_shown(tmp_path / "runs" / "full" / scene / "shown", "zoom-in", clip, None)
+    page = write_report(tmp_path, cells, [], "Title").read_text(encoding="utf-8")
+    assert page.count("<img") == 3
+    assert "Too many" not in page
+    monkeypatch.setattr(report, "MOST_PICTURES", 2)
+    page = write_report(tmp_path, cells, [], "Title").read_text(encoding="utf-8")
+    assert page.count("<img") == 2
+    assert "those of the last scene are in" in page
+    # Its figures are still there.
+    assert page.count("<small>M.PSNR") == 3
 
 
 def test_the_full_set_is_every_study_at_the_size_of_its_scenes(repository, monkeypatch):
