@@ -21,6 +21,9 @@ from mom3d_jax.types import Array, Displacements, Gaussians, pytree, static
 
 REAR = 1.01
 """How much farther from the input camera the rear copy lies."""
+BACKDROP = 1.1
+"""How much farther the backdrop lies: far enough not to come through where a surface is seen at a low angle and its
+rows differ by some per cent in depth."""
 SUNK = 1.02
 """How much farther a copy lies that has sunk behind the rear one."""
 MOST_GROWTH = 16.0
@@ -162,8 +165,8 @@ def _row(elapsed: Float[jax.Array, ""]) -> jax.Array:
 
 def _placed(moved: Gaussians, copy: Copy, spread: Float[jax.Array, " m"], torn: tuple[float, float]) -> Gaussians:
     """A copy where the field wants it."""
-    growth = 0.5 * jnp.log(jnp.clip(spread, 1.0, MOST_GROWTH))
-    away = jnp.full_like(spread, REAR if copy.rear else 1.0)
+    growth = jnp.zeros_like(spread) if copy.rests else 0.5 * jnp.log(jnp.clip(spread, 1.0, MOST_GROWTH))
+    away = jnp.full_like(spread, BACKDROP if copy.rests else REAR if copy.rear else 1.0)
     if copy.sinks:
         sunk = 1 - wholeness(spread, torn)
         growth, away = sunk * growth, 1 + sunk * (SUNK - 1)
@@ -209,8 +212,12 @@ def gaussian_sets(
     tables = {True: dynamics.displacements.forward_spread, False: dynamics.displacements.backward_spread}
     spread = {forward: jnp.asarray(tables[forward])[_row(elapsed[k])] for k, forward in enumerate(ways)}
     sets, weights = [], []
+    still = dataclasses.replace(movable, movable=0)
     for copies, weight in copy_sets:
-        front, *rear = (_placed(moved[copy.forward], copy, spread[copy.forward], dynamics.torn) for copy in copies)
+        front, *rear = (
+            _placed(still if copy.rests else moved[copy.forward], copy, spread[copy.forward], dynamics.torn)
+            for copy in copies
+        )
         sets.append(concatenate(front, rest, *rear))
         weights.append(weight)
     return sets, weights

@@ -1,7 +1,8 @@
 """Fields: which copies of the movable Gaussians exist at frame n of a period of T frames.
 
-A *set* holds two copies: one in front, and one 1 % farther away that fills the holes which the motion of the first
-opens. A field returns one or two complete sets with the weights of their images:
+A *set* holds three copies: one in front, one 1 % farther away that fills the holes which the motion of the first opens,
+and a backdrop 10 % farther away that does not move, for what neither has: content that comes in from outside the photo.
+A field returns one or two complete sets with the weights of their images:
 
 * `fill`       one set: forward n frames in front, backward T - n frames behind. Does not loop; exports as it is.
 * `loop`       `fill`, blended over the last `crossfade` share of the period into the mirrored set (backward in front,
@@ -12,7 +13,7 @@ Where the motion of a copy in front tears it apart, it sinks: content that cover
 in front, at `torn[1]` times it has gone behind the rear copy. Otherwise the gaps between its pixels would show as dots.
 Torn content grows with the area that it covers, so that nothing opens even where both copies are torn.
 
-Frame 0 is the static scene exactly: the rear copy fades with a ramp that is 0 where the front copy has not moved.
+Frame 0 is the static scene exactly: the other copies fade with a ramp that is 0 where the front copy has not moved.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from jaxtyping import Float
 from mom3d_jax.types import Array
 
 RAMP = 4.0
-"""Frames over which the rear copy and the residual come in."""
+"""Frames over which the copies behind and the residual come in."""
 
 
 class Copy(NamedTuple):
@@ -39,6 +40,8 @@ class Copy(NamedTuple):
     """Factor on its opacity, None for 1."""
     sinks: bool
     """Whether it goes behind the rear copy where its motion tears it apart."""
+    rests: bool = False
+    """Whether it is the backdrop: the still Gaussians 10 % farther away, whatever else is said of it."""
 
 
 class CopySet(NamedTuple):
@@ -59,17 +62,23 @@ def wholeness(spread: Float[Array, "*n"], torn: tuple[float, float]) -> Float[ja
     return jnp.clip((torn[1] - spread) / (torn[1] - torn[0]), 0.0, 1.0)
 
 
+def _backdrop(opacity: Float[jax.Array, ""]) -> Copy:
+    return Copy(True, True, opacity, False, rests=True)
+
+
 def fill(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
     """Forward in front, backward behind. Takes no `period` and no `crossfade`."""
     del period, crossfade
-    return (CopySet((Copy(True, False, None, True), Copy(False, True, ramp(frame), False)), None),)
+    front, rear = Copy(True, False, None, True), Copy(False, True, ramp(frame), False)
+    return (CopySet((front, rear, _backdrop(ramp(frame))), None),)
 
 
 def loop(frame: Float[Array, ""], period: int, crossfade: float) -> tuple[CopySet, ...]:
     """`fill`, blended into its mirror image at the end of the period; `frame` runs from 0 to `period` inclusive."""
     weight = jnp.clip((period - frame) / (crossfade * period), 0.0, 1.0)
     (ahead,) = fill(frame, period, crossfade)
-    mirrored = (Copy(False, False, None, True), Copy(True, True, ramp(period - frame), False))
+    back = ramp(period - frame)
+    mirrored = (Copy(False, False, None, True), Copy(True, True, back, False), _backdrop(back))
     return ahead._replace(weight=weight), CopySet(mirrored, 1 - weight)
 
 

@@ -40,6 +40,8 @@ class Copies(NamedTuple):
     """Factor on the opacities of the copy; where it is 0 there is none."""
     sinks: Bool[np.ndarray, "s c"]
     """Whether the copy goes behind the rear one where its motion tears it apart."""
+    rests: Bool[np.ndarray, "s c"]
+    """Whether the copy is the backdrop, which does not move and lies 10 % farther away."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,4 +94,5 @@ class DynamicScene:
             rear=np.array([[copy.rear for copy in s.copies] for s in first], bool),
             opacity=np.array([[[one(copy.opacity) for copy in s.copies] for s in sets] for sets in over_frames], "f4"),
             sinks=np.array([[copy.sinks for copy in s.copies] for s in first], bool),
+            rests=np.array([[copy.rests for copy in s.copies] for s in first], bool),
         )

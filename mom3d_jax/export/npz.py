@@ -18,11 +18,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from mom3d_jax import __version__
 from mom3d_jax.atomic import PathLike, replacing
 from mom3d_jax.deformation import FIELDS, RESIDUALS, Dynamics, make_residual
-from mom3d_jax.deformation.dynamics import MOST_GROWTH, REAR, SUNK
+from mom3d_jax.deformation.dynamics import BACKDROP, MOST_GROWTH, REAR, SUNK
 from mom3d_jax.export.dynamic_scene import DynamicScene
 from mom3d_jax.types import Cameras, Displacements, Gaussians
 
-VERSION = 2
+VERSION = 3
 UNITS = {
     "length": "world units: the input view's depth, 1st percentile 1 unless the notes say otherwise",
     "axes": "OpenCV: x right, y down, z forward; world = input camera",
@@ -81,6 +81,7 @@ def write_scene(path: PathLike, scene: DynamicScene) -> Path:
         "units": UNITS,
         "rear_distance": REAR,
         "sunk_distance": SUNK,
+        "backdrop_distance": BACKDROP,
         "most_growth": MOST_GROWTH,
         "field": scene.field,
         "residual": {"name": name, "options": dataclasses.asdict(dynamics.residual)},  # type: ignore[call-overload]

@@ -91,8 +91,8 @@ def stage2(job: Job, views: Views, frames: Frames, static: dict, table: Displace
     )
     view = training.DynamicView(c.time.field, backend_name(c))
     pool = training.video_pool(views, frames)
-    # Two copies of the movable Gaussians at most, and none of them larger than in the static scene to speak of.
-    capacity = bucket(int(1.5 * _capacity(start, views)))
+    # Three copies of the movable Gaussians at most, and none of them larger than in the static scene to speak of.
+    capacity = bucket(int(2 * _capacity(start, views)))
     state, report = _train(job, "stage2", c.stage2, view, start, residual, frozen, pool, mesh, capacity)
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
     residual = jax.device_get(state.params["residual"])

@@ -100,10 +100,26 @@ def test_front_copy_follows_the_table_and_rest_stays():
 def test_rear_copy_covers_the_same_pixels_one_percent_farther():
     g, dynamics, params, velocity = moving()
     (filled,), _ = sets_at(g, dynamics, params, 5, "fill")
-    rear = filled.means[len(g.alive) :]
+    rear = filled.means[len(g.alive) : len(g.alive) + g.movable]
     backward = g.means[: g.movable] - (PERIOD - 5) * velocity
     np.testing.assert_allclose(project(CAMERA, rear)[0], project(CAMERA, backward)[0], rtol=1e-4)
     np.testing.assert_allclose(rear[:, 2], 1.01 * backward[:, 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("field", ["fill", "loop"])
+def test_the_backdrop_stands_still_ten_percent_farther(field):
+    g, dynamics, params, _ = moving("hexplane", perturb=0.3, **SMALL)
+    for filled in sets_at(g, dynamics, params, 5, field)[0]:
+        behind = jax.tree.map(lambda a: np.asarray(a)[-g.movable :], filled)
+        own = jax.tree.map(lambda a: np.asarray(a)[: g.movable], g)
+        np.testing.assert_allclose(behind.means, 1.1 * own.means, rtol=1e-6)
+        np.testing.assert_allclose(behind.log_scales, own.log_scales + np.log(1.1), rtol=1e-5)
+        np.testing.assert_array_equal(behind.sh, own.sh)
+    # Everything flies away: what is left is the still, in its place.
+    gone = np.full_like(dynamics.displacements.forward, 1e3)
+    table = dataclasses.replace(dynamics.displacements, forward=gone, backward=gone)
+    (only, *_), _ = sets_at(g, dataclasses.replace(dynamics, displacements=table), params, 5, field)
+    assert float(view(only).alpha.sum()) > 0.97 * float(view(g).alpha.sum())
 
 
 def test_one_sided_tears_open_where_fill_does_not():

@@ -58,24 +58,25 @@ def test_what_was_read_renders_to_the_bit(make_scene, tmp_path, field):
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_file_says_which_copies_exist(make_scene, tmp_path, field):
     with np.load(write_scene(tmp_path / "s.npz", make_scene(field, crossfade=0.75))) as file:
-        kinds = ("weights", "forward", "rear", "opacity", "sinks")
-        weights, forward, rear, opacity, sinks = (file[f"sets.{kind}"] for kind in kinds)
+        kinds = ("weights", "forward", "rear", "opacity", "sinks", "rests")
+        weights, forward, rear, opacity, sinks, rests = (file[f"sets.{kind}"] for kind in kinds)
         np.testing.assert_array_equal(file["times"], np.arange(8) / 8)
     n = np.arange(8)
     comes_in, goes_out, ones = np.minimum(n / 4, 1), np.minimum((8 - n) / 4, 1), np.ones(8)
     expected = {
         "one_sided": ([[True]], [[False]], [[ones]], [ones]),
-        "fill": ([[True, False]], [[False, True]], [[ones, comes_in]], [ones]),
+        "fill": ([[True, False, True]], [[False, True, True]], [[ones, comes_in, comes_in]], [ones]),
         "loop": (
-            [[True, False], [False, True]],
-            [[False, True], [False, True]],
-            [[ones, comes_in], [ones, goes_out]],
+            [[True, False, True], [False, True, True]],
+            [[False, True, True], [False, True, True]],
+            [[ones, comes_in, comes_in], [ones, goes_out, goes_out]],
             [np.clip((8 - n) / 6, 0, 1), 1 - np.clip((8 - n) / 6, 0, 1)],
         ),
     }[field]
     np.testing.assert_array_equal(forward, expected[0])
     np.testing.assert_array_equal(rear, expected[1])
     np.testing.assert_array_equal(sinks, np.zeros_like(rear) if field == "one_sided" else ~rear)
+    np.testing.assert_array_equal(rests, np.zeros_like(rear) | (np.arange(rear.shape[1]) == 2)[None])
     np.testing.assert_allclose(opacity, np.moveaxis(expected[2], -1, 0), rtol=1e-6)
     np.testing.assert_allclose(weights, np.transpose(expected[3]), rtol=1e-6, atol=1e-7)
 
@@ -120,7 +121,7 @@ def test_other_programs_can_read_it(make_scene, tmp_path):
     with np.load(write_scene(tmp_path / "s.npz", make_scene())) as file:
         about = json.loads(str(file["about"]))
         assert {"gaussians.means", "displacements.forward", "dynamics.where", "camera.focal"} <= set(file.files)
-    assert about["version"] == 2
+    assert about["version"] == 3
     assert about["static"]["gaussians"] == {"movable": 12}
     assert about["static"]["dynamics"] == {
         "period": 8,
@@ -195,7 +196,7 @@ def test_broken_files(make_scene, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 1}, "has version 1 of the format; this program reads version 2"),
+        ({"version": 1}, "has version 1 of the format; this program reads version 3"),
         ({"version": 99}, "has version 99 of the format"),
         ({"field": "wave"}, "unknown field 'wave'; known: fill, loop, one_sided"),
         ({"residual": {"name": "mlp", "options": {}}}, "unknown residual 'mlp'"),

@@ -42,9 +42,9 @@ def test_files_render_as_the_scene_does(make_scene, tmp_path, field):
         assert len(sets) == (2 if field == "loop" else 1)
         loaded = read_ply(tmp_path / f"frame_{frame:04d}.ply")
         # Copies without opacity and free slots are no rows of the file.
-        front, rear = 11, 0 if field == "one_sided" or frame == 0 else 11
-        assert len(loaded.means) == 60 - 12 - 1 + front + rear
-        left_out += 0 if field == "one_sided" else 11 - rear
+        front, behind = 11, 0 if field == "one_sided" or frame == 0 else 2 * 11
+        assert len(loaded.means) == 60 - 12 - 1 + front + behind
+        left_out += 0 if field == "one_sided" else 2 * 11 - behind
         image = rendered(loaded, scene.camera)
         # Only the normalisation of the quaternions is rounded.
         assert psnr(image, rendered(sets[0], scene.camera)) > 100
