@@ -2,7 +2,8 @@
 
 python3 -m venv ENV && ENV/bin/pip install torch torchvision transformers pillow
 ENV/bin/hf download depth-anything/Depth-Anything-V2-Small-hf
-python train.py --config=configs/landscape.py:depth=depth_anything --config.external.depth_anything.python=ENV/bin/python ...
+python train.py --config=configs/landscape.py:depth=depth_anything \
+  --config.external.depth_anything.python=ENV/bin/python ...
 """
 
 from mom3d_jax.config import external_model

@@ -1,4 +1,4 @@
-"""The motion network of 3D-Cinemagraphy: a look-alike of its repository shows what it is given and what is made of it."""
+"""The motion network of 3D-Cinemagraphy: a look-alike of its repository shows what it is given and gives."""
 
 import subprocess
 
@@ -205,7 +205,10 @@ def test_weights_with_options_are_trusted_by_name(asked, shown):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"weights": "ckpts/of_another_entry.pth"}, r"of_another_entry\.pth: no entry netG; name the file sceneflow_mo"),
+        (
+            {"weights": "ckpts/of_another_entry.pth"},
+            r"of_another_entry\.pth: no entry netG; name the file sceneflow_mo",
+        ),
         ({"weights": "ckpts/of_another_network.pth"}, r"no parameter in netG begins with motion_predictor\."),
         ({"options": {"size": 700}}, r"options\.size=700 .*a multiple of 256"),
         ({"repo": ""}, r"repo \(a clone of xingyi-li/3d-cinemagraphy\) and weights .* are needed"),

@@ -40,7 +40,7 @@ def what_it_gives(config, options):
     `config` is the content of its config.json. Ends the worker where neither says.
     """
     kind, model_type = options.get("kind", ""), config.get("model_type", "")
-    if kind not in ("",) + KINDS:
+    if kind not in ("", *KINDS):
         sys.exit("error: options.kind=%r of the model: one of %s, or empty for the table" % (kind, ", ".join(KINDS)))
     if kind:
         return {"kind": kind, "unit": options.get("unit", "m")} if kind == "metric" else {"kind": kind}

@@ -108,7 +108,7 @@ class Model:
         return torch.from_numpy(np.asarray(square, np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
 
     def at_size(self, moving, hint):
-        """Mask (shares of the area) and hints (px per frame there) on the network's square, [1, 1 and 2, size, size]."""
+        """Mask (shares of the area) and hints (px per frame there) on the network's square [1, 1 and 2, size, size]."""
         square = (self.size, self.size)
         mask = torch.nn.functional.interpolate(torch.from_numpy(moving)[None, None], square, mode="area")
         hint = torch.from_numpy(hint.astype(np.float32))[None] * self.scale(moving.shape[1], moving.shape[0])
