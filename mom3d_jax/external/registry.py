@@ -21,6 +21,8 @@ MIT = Licence("MIT", commercial=True)
 CC_BY_NC = Licence("CC-BY-NC-4.0", commercial=False)
 CC_BY_NC_SA = Licence("CC-BY-NC-SA-4.0", commercial=False)
 UNSTATED = Licence("no licence of its own", commercial=False)
+APPLE = Licence("Apple's licence for research", commercial=False)
+ITS_CARD = Licence("the one on its model card", commercial=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,16 @@ class Entry:
     any it is that of all files there."""
 
 
+TRANSFORMERS = ("config.json", "*processor_config.json", "*.safetensors")
+"""A model as the transformers library keeps it."""
+OTHER_DEPTH = {"V2-Base": CC_BY_NC, "V2-Large": CC_BY_NC, "V2-Metric": ITS_CARD, "DepthPro": APPLE}
+"""Weights that the worker for depth takes too."""
+
 REGISTRY: dict[str, Entry] = {
     "template": Entry("template.py", "depth", APACHE),
+    "zoedepth": Entry("depth_transformers.py", "depth", MIT, OTHER_DEPTH, TRANSFORMERS),
+    "dpt": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
+    "depth_anything": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
+    "cinemagraphy": Entry("motion_cinemagraphy.py", "flow", CC_BY_NC_SA),
 }
 """Name in the settings -> model. One line per model."""
