@@ -21,6 +21,7 @@ MIT = Licence("MIT", commercial=True)
 CC_BY_NC = Licence("CC-BY-NC-4.0", commercial=False)
 CC_BY_NC_SA = Licence("CC-BY-NC-SA-4.0", commercial=False)
 UNSTATED = Licence("no licence of its own", commercial=False)
+ACADEMIC_PARTS = Licence("MIT, parts for academic use only", commercial=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,23 @@ class Entry:
 
 
 REGISTRY: dict[str, Entry] = {
+    "slr_sfs": Entry("animate_slr_sfs.py", "animation", UNSTATED),
+    "stylecinegan": Entry(
+        "animate_stylecinegan.py",
+        "animation",
+        ACADEMIC_PARTS,
+        needs=(
+            "stylegan2-pytorch/sg2-lhq-1024.pt",
+            "stylegan2-pytorch/sg2-lhq-1024-mean.pt",
+            "logs/lhq_k9/enc.pth.tar",
+        ),
+    ),
     "template": Entry("template.py", "depth", APACHE),
+    "text2cinemagraph": Entry(
+        "text2cinemagraph.py", "animation", ACADEMIC_PARTS, needs=("video-pretrained/latest_net_G.pth",)
+    ),
+    "text2cinemagraph_flow": Entry(
+        "text2cinemagraph.py", "flow", ACADEMIC_PARTS, needs=("motion-direction-pretrained/latest_net_G.pth",)
+    ),
 }
 """Name in the settings -> model. One line per model."""
