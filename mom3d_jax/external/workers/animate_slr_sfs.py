@@ -2,8 +2,8 @@
 
     python animate_slr_sfs.py REQUEST
 
-Runs in the model's own environment, of Python 3.8 or newer with numpy and torch 1.13 or newer. The networks are those of
-the clone; its scripts are not used, as they load the checkpoint for every image, and its CUDA kernel is replaced by the
+Runs in the model's own environment: Python 3.8 or newer, numpy, torch 1.13 or newer. The networks are those of the
+clone; its scripts are not used, as they load the checkpoint for every image, and its CUDA kernel is replaced by the
 same sum in torch, so that neither cupy nor a GPU is needed. docs/external.md says what is converted.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 FORMAT = 1
 UNUSED = ("cupy", "av", "lz4framed", "cv2", "ipdb", "PIL", "torchvision")
@@ -103,7 +103,7 @@ def to_square(array, size):
 
 def resize(tensor, height, width):
     """Bilinear between centres of pixels, without aliasing where it becomes smaller."""
-    return F.interpolate(tensor, (height, width), mode="bilinear", align_corners=False, antialias=True)
+    return functional.interpolate(tensor, (height, width), mode="bilinear", align_corners=False, antialias=True)
 
 
 def to_view(drawn, height, width):
@@ -151,11 +151,13 @@ class Unused(types.ModuleType):
     """Stands in the place of a library that is imported but not used; its decorators leave functions as they are."""
 
     def __getattr__(self, name):
+        """Whatever is asked for, but for what Python looks for in modules."""
         if name.startswith("__"):
             raise AttributeError(name)
         return Unused(name)
 
     def __call__(self, *arguments, **_):
+        """What a decorator is given, otherwise itself."""
         return arguments[0] if arguments else self
 
 
