@@ -40,7 +40,9 @@ class Model:
     def __init__(self, settings, task):
         """Everything that the settings of the model say, and "animation" or "flow"."""
         if not settings["repo"] or not settings["weights"]:
-            sys.exit("error: set external.text2cinemagraph.repo to the clone and .weights to its checkpoints")
+            sys.exit(
+                "error: repo or weights are not set: name clone and checkpoints in the settings; see docs/external.md"
+            )
         self.options, self.answer = settings["options"], {"animation": self.animate, "flow": self.flow}[task]
         self.device = use_device(settings["device"])
         sys.modules.update({name: Unused(name) for name in UNUSED})
@@ -177,9 +179,7 @@ def resize(tensor, height, width):
 def to_view(drawn, height, width):
     """[1,3,s,s] -> [h,w,3] in NumPy, in [0, 1]."""
     if not torch.isfinite(drawn).all():
-        sys.exit(
-            "error: the network drew values that are not finite; look at external.text2cinemagraph.weights and its flow"
-        )
+        sys.exit("error: the network drew values that are not finite; look at its weights and at the flow")
     return resize(drawn.float().cpu(), height, width)[0].permute(1, 2, 0).clamp(0, 1).numpy()
 
 
@@ -235,6 +235,8 @@ def use_device(said):
     """The device; the clone asks for the current GPU wherever it is, so one that is not is said to be it."""
     found = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(found if said == "auto" else said)
+    if device.type == "mps":
+        sys.exit("error: this model runs on cuda and cpu, not on mps: choose another device in its settings")
     if device.type == "cuda":
         torch.cuda.set_device(device)
         return device
