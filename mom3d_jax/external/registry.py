@@ -23,6 +23,7 @@ CC_BY_NC_SA = Licence("CC-BY-NC-SA-4.0", commercial=False)
 UNSTATED = Licence("no licence of its own", commercial=False)
 APPLE = Licence("Apple's licence for research", commercial=False)
 ITS_CARD = Licence("the one on its model card", commercial=False)
+ACADEMIC_PARTS = Licence("MIT, parts for academic use only", commercial=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +49,27 @@ OTHER_DEPTH = {"V2-Base": CC_BY_NC, "V2-Large": CC_BY_NC, "V2-Metric": ITS_CARD,
 """Weights that the worker for depth takes too."""
 
 REGISTRY: dict[str, Entry] = {
+    "slr_sfs": Entry("animate_slr_sfs.py", "animation", UNSTATED),
+    "stylecinegan": Entry(
+        "animate_stylecinegan.py",
+        "animation",
+        ACADEMIC_PARTS,
+        needs=(
+            "stylegan2-pytorch/sg2-lhq-1024.pt",
+            "stylegan2-pytorch/sg2-lhq-1024-mean.pt",
+            "logs/lhq_k9/enc.pth.tar",
+        ),
+    ),
     "template": Entry("template.py", "depth", APACHE),
     "zoedepth": Entry("depth_transformers.py", "depth", MIT, OTHER_DEPTH, TRANSFORMERS),
     "dpt": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
     "depth_anything": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
     "cinemagraphy": Entry("motion_cinemagraphy.py", "flow", CC_BY_NC_SA),
+    "text2cinemagraph": Entry(
+        "text2cinemagraph.py", "animation", ACADEMIC_PARTS, needs=("video-pretrained/latest_net_G.pth",)
+    ),
+    "text2cinemagraph_flow": Entry(
+        "text2cinemagraph.py", "flow", ACADEMIC_PARTS, needs=("motion-direction-pretrained/latest_net_G.pth",)
+    ),
 }
 """Name in the settings -> model. One line per model."""
