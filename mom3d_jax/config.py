@@ -1,5 +1,6 @@
 """Every setting and its default. The recipes in `configs/` start from here."""
 
+import ast
 import os
 import runpy
 from pathlib import Path
@@ -205,6 +206,15 @@ def external_model() -> ConfigDict:
     c.licence = ""  # its name
     c.commercial = False  # whether that allows commercial use
     return c
+
+
+def how_to_set_up(name: str) -> str:
+    """What the file of a model in `configs/external/` says on top: what it is, and the commands that set it up.
+
+    Empty where there is no such file.
+    """
+    file = EXTERNAL / f"{name}.py"
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "") if file.is_file() else ""
 
 
 def choose_models(c: ConfigDict, said: str) -> None:

@@ -38,6 +38,8 @@ class Entry:
     needs: tuple[str, ...] = ()
     """Files that have to lie in the folder of weights; patterns such as `*.safetensors`. The hash is theirs; without
     any it is that of all files there."""
+    imports: tuple[str, ...] = ()
+    """Libraries that its repository imports, besides those that the worker names; `doctor` looks for them."""
 
 
 REGISTRY: dict[str, Entry] = {
