@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 EXTERNAL = Path(__file__).resolve().parent.parent / "configs" / "external"
 """Settings of other people's models, one file each; an installed package comes without."""
-SECTIONS = {"depth": "depth", "flow": "flow", "animator": "animation"}
+SECTIONS = {"depth": "depth", "flow": "flow", "animator": "animation", "scene": "scene"}
 """What may be chosen behind the name of a recipe, and the section that it belongs to."""
 
 
@@ -106,6 +106,10 @@ def default_config(models: str = "") -> ConfigDict:
     c.gaussians.extent = "footprint"  # how large at the start: footprint, neighbours (mean distance of the nearest 3)
     c.gaussians.footprint = 0.5  # standard deviation at the start, px of the input view
     c.gaussians.unit = "px"  # of learning rates of positions and of the residual's translation: px, world
+
+    c.scene = ConfigDict()
+    c.scene.model = "builtin"  # or a model of the section `external`: a static scene wider than the photo
+    c.scene.fit = False  # fit a ready static scene (gsplat.ply) on to the views of the photo
 
     c.stage1 = ConfigDict()
     c.stage1.steps = 600

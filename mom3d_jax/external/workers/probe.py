@@ -54,12 +54,13 @@ def main(repo, modules):
             words = (str(error).strip().splitlines() or [""])[0]
             tell(module=module, error="%s: %s" % (type(error).__name__, words[:300]))
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is None:
+        return
+    if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             tell(gpu=torch.cuda.get_device_name(number), bytes=torch.cuda.get_device_properties(number).total_memory)
-    elif torch is not None and getattr(getattr(torch, "backends", None), "mps", None) is not None:
-        if torch.backends.mps.is_available():
-            tell(gpu="mps", bytes=0)
+    elif hasattr(torch, "backends") and hasattr(torch.backends, "mps") and torch.backends.mps.is_available():
+        tell(gpu="mps", bytes=0)
 
 
 if __name__ == "__main__":
