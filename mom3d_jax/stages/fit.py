@@ -30,7 +30,7 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     """Fit the static scene to the generation views."""
     c, mesh = job.config, training.make_mesh(job.config.devices)
     camera = job.camera(scene.image)
-    wider, more = wider_scene(job, scene, depth, cloud, views)
+    wider, more = wider_scene(job, scene, cloud, views)
     start, pixel_size, anchors = _start(c, cloud, camera, wider)
     settings = c.stage1
     if wider and wider.ready and not c.scene.fit:

@@ -25,7 +25,7 @@ from mom3d_jax.motion3d import anchors_of
 from mom3d_jax.pointcloud import beyond_the_photo, lift_new, marked, near_moving, scale_of
 from mom3d_jax.stages.external import BUILTIN, ask_model
 from mom3d_jax.stages.job import Job
-from mom3d_jax.types import Cameras, Depth, Gaussians, PointCloud, Scene, Views
+from mom3d_jax.types import Cameras, Gaussians, PointCloud, Scene, Views
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +61,20 @@ class Wider:
     figures: dict[str, Any]
 
 
-def wider_scene(
-    job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
-) -> tuple[Wider | None, dict[str, Any]]:
+def wider_scene(job: Job, scene: Scene, cloud: PointCloud, views: Views) -> tuple[Wider | None, dict[str, Any]]:
     """What files or a model add to the photo; None where there is nothing.
 
     Raises:
       ValueError: files that cannot be used, in one line; `ExternalError` for a model.
     """
     files, camera = find_files(job.source), job.camera(scene.image)
-    given, figures = _given(job, files, scene, depth, views, camera)
+    # Not the depth itself: the cloud has its edges mended.
+    z = np.zeros(camera.width * camera.height, np.float32)
+    z[np.asarray(cloud.pixels)] = np.asarray(cloud.points)[:, 2]
+    z = z.reshape(camera.height, camera.width)
+    given, figures = _given(job, files, scene, z, views, camera)
     if given is None:
         return None, figures
-    z = np.asarray(depth.z)
     scale, spread = _aligned(given, z, camera)
     points = np.float32(scale) * given.points
     beyond, hiding = beyond_the_photo(points, z, camera)
@@ -102,14 +103,14 @@ def wider_scene(
 
 
 def _given(
-    job: Job, files: SceneFiles, scene: Scene, depth: Depth, views: Views, camera: Cameras
+    job: Job, files: SceneFiles, scene: Scene, z: Float[np.ndarray, "h w"], views: Views, camera: Cameras
 ) -> tuple[Given | None, dict[str, Any]]:
     """The static scene of the files, or of the model; and where the latter comes from."""
     if files.gaussians or files.cloud:
         if job.config.scene.model != BUILTIN:
             log.warning("the static scene among the files is used instead of %s", job.config.scene.model)
         return _read(files), {}
-    given, figures = _ask(job, scene, depth, views, camera)
+    given, figures = _ask(job, scene, z, views, camera)
     if given is None and files.view_masks:
         log.warning("mask/ speaks of a gsplat.ply or cloud.ply, and there is none; it is not used")
     return given, figures
@@ -212,12 +213,14 @@ def _gaussians_of(path: Path, source: str = "") -> Given:
     return Given(source or path.name, gaussians, np.asarray(gaussians.means), mask=mask)
 
 
-def _ask(job: Job, scene: Scene, depth: Depth, views: Views, camera: Cameras) -> tuple[Given | None, dict[str, Any]]:
+def _ask(
+    job: Job, scene: Scene, z: Float[np.ndarray, "h w"], views: Views, camera: Cameras
+) -> tuple[Given | None, dict[str, Any]]:
     """The static scene of a model, in the unit of our depth."""
     matrices = np.tile(np.eye(4, dtype=np.float32), (len(views.accepted), 1, 1))
     matrices[:, :3, :3], matrices[:, :3, 3] = views.cameras.rotation, views.cameras.translation
     arrays = {"image": np.clip(np.asarray(scene.image), 0, 1), "mask": np.asarray(scene.mask)}
-    arrays |= {"depth": np.asarray(depth.z), "cameras": matrices}
+    arrays |= {"depth": z, "cameras": matrices}
     values = {"focal": np.asarray(camera.focal).tolist(), "centre": np.asarray(camera.centre).tolist()}
     results, figures = ask_model(job, [Item(scene.name, arrays, values)])
     if not results:
