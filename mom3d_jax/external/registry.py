@@ -43,6 +43,20 @@ class Entry:
 
 
 REGISTRY: dict[str, Entry] = {
+    "luciddreamer": Entry(
+        "scene_luciddreamer.py",
+        "scene",
+        CC_BY_NC_SA,
+        needs=("model_index.json", "unet/*", "vae/*", "text_encoder/*"),
+        imports=("diffusers", "timm", "open3d", "gradio", "plyfile", "depth_diff_gaussian_rasterization_min"),
+    ),
     "template": Entry("template.py", "depth", APACHE),
+    "viewcrafter": Entry(
+        "scene_viewcrafter.py",
+        "scene",
+        CC_BY_NC_SA,  # of the DUSt3R in it; its own is Apache-2.0
+        needs=("*.ckpt", "DUSt3R_ViTLarge_BaseDecoder_512_dpt.pth"),
+        imports=("pytorch3d", "pytorch_lightning", "omegaconf", "open_clip", "trimesh", "kornia", "decord"),
+    ),
 }
 """Name in the settings -> model. One line per model."""
