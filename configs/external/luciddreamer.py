@@ -1,11 +1,11 @@
 """LucidDreamer: the photo painted on to all sides, as a static scene. CC-BY-NC-SA-4.0, CUDA, about 24 GB.
 
-git clone --recursive https://github.com/luciddreamer-cvlab/LucidDreamer
+git clone https://github.com/luciddreamer-cvlab/LucidDreamer
 cd LucidDreamer
 git checkout 76ed990fad840e298a3e586697cb866e89fa94e2
 conda create -n lucid python=3.9 && conda activate lucid
-pip install torch==2.0.1 torchvision==0.15.2 --index-url https://download.pytorch.org/whl/cu118
-pip install "numpy<2" peft==0.6.2 diffusers==0.23.1 timm==0.6.7 scipy plyfile==0.8.1 opencv-python Pillow
+conda install pytorch=2.0.1 torchvision=0.15.2 pytorch-cuda=11.8 -c pytorch -c nvidia
+pip install "numpy<2" peft==0.6.2 diffusers==0.23.1 timm==0.6.7 scipy plyfile==0.8.1 opencv-python Pillow omegaconf
 pip install "imageio[ffmpeg]" open3d gradio transformers "huggingface_hub<0.26"
 pip install submodules/depth-diff-gaussian-rasterization-min submodules/simple-knn
 huggingface-cli download stable-diffusion-v1-5/stable-diffusion-inpainting

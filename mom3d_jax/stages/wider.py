@@ -69,9 +69,8 @@ def wider_scene(job: Job, scene: Scene, cloud: PointCloud, views: Views) -> tupl
     """
     files, camera = find_files(job.source), job.camera(scene.image)
     # Not the depth itself: the cloud has its edges mended.
-    z = np.zeros(camera.width * camera.height, np.float32)
-    z[np.asarray(cloud.pixels)] = np.asarray(cloud.points)[:, 2]
-    z = z.reshape(camera.height, camera.width)
+    z = np.zeros((camera.height, camera.width), np.float32)
+    z.reshape(-1)[np.asarray(cloud.pixels)] = np.asarray(cloud.points)[:, 2]
     given, figures = _given(job, files, scene, z, views, camera)
     if given is None:
         return None, figures
