@@ -101,7 +101,10 @@ def marked(
 
 
 def lift_new(
-    points: Float[Array, "n 3"], cameras: Cameras, images: Float[np.ndarray, "k h w 3"]
+    points: Float[Array, "n 3"],
+    cameras: Cameras,
+    images: Float[np.ndarray, "k h w 3"],
+    allowed: Bool[np.ndarray, "k h w"] | None = None,
 ) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 3"]]:
     """Points for what images show beyond a cloud, such as the frames of a generated camera move.
 
@@ -112,6 +115,7 @@ def lift_new(
       points: the cloud so far.
       cameras: of the images; those that add most come best first.
       images: in [0, 1].
+      allowed: which pixels may give points; None: all.
 
     Returns:
       The new points and their colours.
@@ -124,6 +128,8 @@ def lift_new(
         if new.all():
             continue
         depth = continued(np.where(new, np.nan, z))
+        if allowed is not None:
+            new &= allowed[k]
         found.append(np.asarray(unproject(camera, pixel_grid(camera.width, camera.height)[new], depth[new])))
         colors.append(np.asarray(image, np.float32)[new])
     return np.concatenate(found), np.concatenate(colors)

@@ -47,6 +47,8 @@ class Given:
     images: Float[np.ndarray, "k h w 3"] | None = None
     cameras: Cameras | None = None
     """Of the images, in the same unit."""
+    new: Bool[np.ndarray, "k h w"] | None = None
+    """Where the images show what the photo does not; None: where no point reaches."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,19 +230,17 @@ def _ask(
     (result,) = results
     if "gaussians.ply" in result.files:
         return _gaussians_of(result.files["gaussians.ply"], job.model.name), figures
-    images, cameras = _frames(result.arrays, camera.width) if "images" in result.arrays else (None, None)
-    points, colors = result.arrays["points"], result.arrays["colors"]
-    return Given(job.model.name, None, points, colors, images=images, cameras=cameras), figures
+    given = Given(job.model.name, None, result.arrays["points"], result.arrays["colors"])
+    return (_with_frames(given, result.arrays, camera.width) if "images" in result.arrays else given), figures
 
 
-def _frames(arrays: Mapping[str, np.ndarray], width: int) -> tuple[Float[np.ndarray, "k h w 3"], Cameras]:
-    """Images and cameras of a result, at most as wide as the photo, those that look elsewhere the most first."""
+def _with_frames(given: Given, arrays: Mapping[str, np.ndarray], width: int) -> Given:
+    """With images and cameras of a result, at most as wide as the photo, those that look elsewhere the most first."""
     images, matrices = np.asarray(arrays["images"]), arrays["cameras"]
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / 255
     height, full = images.shape[1:3]
     size = (min(width, full), max(1, round(height * min(width, full) / full)))
-    images = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
     ratio = np.array([size[0] / full, size[1] / height], np.float32)
     cameras = Cameras(
         rotation=matrices[:, :3, :3],
@@ -251,7 +251,14 @@ def _frames(arrays: Mapping[str, np.ndarray], width: int) -> tuple[Float[np.ndar
         height=size[1],
     )
     order = np.argsort(-np.linalg.norm(matrices - np.eye(4, dtype=np.float32), axis=(1, 2)), kind="stable")
-    return images[order], select(cameras, order)
+    images, cameras = _at_size(images[order], size), select(cameras, order)
+    new = _at_size(arrays["new"][order], size) > 0.5 if "new" in arrays else None
+    return dataclasses.replace(given, images=images, cameras=cameras, new=new)
+
+
+def _at_size(stack: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Images of a stack, no larger than they are."""
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in stack])
 
 
 def _surface(given: Given) -> np.ndarray:
@@ -275,7 +282,7 @@ def _with_images(
     if given.images is None or given.cameras is None:
         return points, colors, moves
     cameras = dataclasses.replace(given.cameras, translation=np.float32(scale) * given.cameras.translation)
-    more, paint = lift_new(np.concatenate([np.asarray(cloud.points), points]), cameras, given.images)
+    more, paint = lift_new(np.concatenate([np.asarray(cloud.points), points]), cameras, given.images, given.new)
     still = np.zeros(len(more), bool)
     return np.concatenate([points, more]), np.concatenate([colors, paint]), np.concatenate([moves, still])
 

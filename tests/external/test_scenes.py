@@ -291,6 +291,17 @@ def test_what_the_images_of_a_model_show_is_added(asked, again, plain, tmp_path)
     assert not (np.asarray(g.alive) & (x > 2 * WIDTH)).any()
 
 
+def test_a_model_may_say_what_is_new_in_its_images(asked, again):
+    body = MODEL.replace("note(", "new = np.zeros((1, 2 * h, 2 * w))\n    new[:, :h] = 1\n    note(")
+    body = body.replace("draft(number,", "draft(number, new=new,")
+    workdir, _ = again(asked(body), "stage1")
+    g = artifact(workdir, "stage1")["gaussians"]
+    pixels = np.asarray(project(CAMERA, g.means)[0])
+    beyond = np.asarray(g.alive) & (pixels[:, 0] > WIDTH)
+    assert beyond.sum() > 10
+    assert (pixels[beyond, 1] < HEIGHT / 2).all()
+
+
 def test_a_scene_model_that_fails_may_fall_back(asked, again, plain):
     c = asked("raise RuntimeError('no stars')")
     with pytest.raises(ValueError, match="mine: exit code 1: RuntimeError: no stars"):
