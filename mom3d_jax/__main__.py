@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mom3d_jax import cli
 
@@ -21,11 +22,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         cli.guarded(lambda: _synth(rest))
     elif command == "solve":
         cli.guarded(lambda: _solve(rest))
+    elif command == "doctor":
+        cli.guarded(lambda: _doctor(rest, _usage(names)))
     elif command in names:
         cli.parse([f"mom3d_jax {command}", *rest], usage=_usage(names))
         cli.guarded(lambda: _stage(command))
     else:
-        cli.fail(f"unknown command {command!r}; known: solve, synth, {', '.join(names)}")
+        cli.fail(f"unknown command {command!r}; known: doctor, solve, synth, {', '.join(names)}")
 
 
 def _usage(names: list[str]) -> str:
@@ -45,6 +48,10 @@ def _usage(names: list[str]) -> str:
         "",
         "python -m mom3d_jax synth --out DIR [--scenes N] [--size WxH] [--families A,B] [--corrupt K=V]",
         "    render procedural landscapes with exact depth, motion, flow, occlusion and frames along the camera paths",
+        "",
+        "python -m mom3d_jax doctor [NAME ...] [--config=RECIPE] [--config.external.NAME.python=ENV/bin/python]",
+        "    see whether other people's models could run (all, those named, or those that the recipe chooses), and how",
+        "    to set up what is missing; exit code 2 if one is not ready",
     ]
     return "\n".join(lines)
 
@@ -64,6 +71,23 @@ def _solve(rest: list[str]) -> None:
     from mom3d_jax.laboratory import command
 
     command.run(rest)
+
+
+def _doctor(rest: list[str], usage: str) -> None:
+    from mom3d_jax.config import SECTIONS, default_config, how_to_set_up
+    from mom3d_jax.external import check_up
+
+    names = [word for word in rest if not word.startswith("-")]
+    cli.parse(["mom3d_jax doctor", *(word for word in rest if word.startswith("-"))], usage=usage)
+    config = cli.CONFIG.value or default_config()
+    chosen = [config[section].model for section in SECTIONS.values()]
+    asked = names or [n for n in chosen if n != "builtin"] or [n for n in config.external if n != "template"]
+    settings = {name: model.to_dict() for name, model in config.external.items()}
+    commands = {name: how_to_set_up(name) for name in settings}
+    text, ready = check_up(asked, settings, commands, Path(cli.WORKDIR.value or "."))
+    print(text)
+    if not ready:
+        raise SystemExit(2)
 
 
 def _synth(rest: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Every setting and its default. The recipes in `configs/` start from here."""
 
+import ast
 import os
 import runpy
 from pathlib import Path
@@ -8,7 +9,7 @@ from ml_collections import ConfigDict
 
 EXTERNAL = Path(__file__).resolve().parent.parent / "configs" / "external"
 """Settings of other people's models, one file each; an installed package comes without."""
-SECTIONS = {"depth": "depth", "flow": "flow", "animator": "animation"}
+SECTIONS = {"depth": "depth", "flow": "flow", "animator": "animation", "scene": "scene"}
 """What may be chosen behind the name of a recipe, and the section that it belongs to."""
 
 
@@ -105,6 +106,10 @@ def default_config(models: str = "") -> ConfigDict:
     c.gaussians.extent = "footprint"  # how large at the start: footprint, neighbours (mean distance of the nearest 3)
     c.gaussians.footprint = 0.5  # standard deviation at the start, px of the input view
     c.gaussians.unit = "px"  # of learning rates of positions and of the residual's translation: px, world
+
+    c.scene = ConfigDict()
+    c.scene.model = "builtin"  # or a model of the section `external`: a static scene wider than the photo
+    c.scene.fit = False  # fit a ready static scene (gsplat.ply) on to the views of the photo
 
     c.stage1 = ConfigDict()
     c.stage1.steps = 600
@@ -205,6 +210,15 @@ def external_model() -> ConfigDict:
     c.licence = ""  # its name
     c.commercial = False  # whether that allows commercial use
     return c
+
+
+def how_to_set_up(name: str) -> str:
+    """What the file of a model in `configs/external/` says on top: what it is, and the commands that set it up.
+
+    Empty where there is no such file.
+    """
+    file = EXTERNAL / f"{name}.py"
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "") if file.is_file() else ""
 
 
 def choose_models(c: ConfigDict, said: str) -> None:

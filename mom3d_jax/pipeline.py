@@ -49,7 +49,7 @@ STAGES = (
         "stage1",
         fit.stage1,
         ("scene", "depth", "pointcloud", "views"),
-        ("seed", "devices", "rasterizer", "size", "pointcloud", "views", "gaussians", "stage1"),
+        ("seed", "devices", "rasterizer", "size", "pointcloud", "views", "scene", "gaussians", "stage1"),
     ),
     Stage("displacements", fit.displacements, ("motion3d", "stage1"), ("time", "displacements")),
     Stage(
@@ -101,6 +101,7 @@ def run(
     own = {
         "scene": artifacts.key_of_files(inputs.present()),
         "motion3d": _plugged_in(config),
+        "stage1": artifacts.key_of_files(inputs.static()),
         "animation": artifacts.key_of({v: artifacts.key_of_files(files) for v, files in inputs.frames().items()}),
     }
     settings = {stage.name: ConfigDict({name: config[name] for name in stage.reads}) for stage in stages}
@@ -163,6 +164,7 @@ def _claim(config: ConfigDict, own: dict[str, Any], models: Mapping[str, Model])
     claim = {
         "the files of the input": own["scene"],
         "the videos of the input": own["animation"],
+        "the static scene of the input": own["stage1"],
         "the external models": artifacts.key_of({name: model.key for name, model in models.items()}),
         "config": json.loads(config.to_json_best_effort()),
     }

@@ -41,6 +41,8 @@ class Entry:
     needs: tuple[str, ...] = ()
     """Files that have to lie in the folder of weights; patterns such as `*.safetensors`. The hash is theirs; without
     any it is that of all files there."""
+    imports: tuple[str, ...] = ()
+    """Libraries that its repository imports, besides those that the worker names; `doctor` looks for them."""
 
 
 TRANSFORMERS = ("config.json", "*processor_config.json", "*.safetensors")
@@ -49,6 +51,16 @@ OTHER_DEPTH = {"V2-Base": CC_BY_NC, "V2-Large": CC_BY_NC, "V2-Metric": ITS_CARD,
 """Weights that the worker for depth takes too."""
 
 REGISTRY: dict[str, Entry] = {
+    "zoedepth": Entry("depth_transformers.py", "depth", MIT, OTHER_DEPTH, TRANSFORMERS),
+    "dpt": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
+    "depth_anything": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
+    "cinemagraphy": Entry("motion_cinemagraphy.py", "flow", CC_BY_NC_SA),
+    "text2cinemagraph_flow": Entry(
+        "text2cinemagraph.py", "flow", ACADEMIC_PARTS, needs=("motion-direction-pretrained/latest_net_G.pth",)
+    ),
+    "text2cinemagraph": Entry(
+        "text2cinemagraph.py", "animation", ACADEMIC_PARTS, needs=("video-pretrained/latest_net_G.pth",)
+    ),
     "slr_sfs": Entry("animate_slr_sfs.py", "animation", UNSTATED),
     "stylecinegan": Entry(
         "animate_stylecinegan.py",
@@ -60,16 +72,20 @@ REGISTRY: dict[str, Entry] = {
             "logs/lhq_k9/enc.pth.tar",
         ),
     ),
+    "luciddreamer": Entry(
+        "scene_luciddreamer.py",
+        "scene",
+        CC_BY_NC_SA,
+        needs=("model_index.json", "unet/*", "vae/*", "text_encoder/*"),
+        imports=("diffusers", "timm", "open3d", "gradio", "plyfile", "depth_diff_gaussian_rasterization_min"),
+    ),
+    "viewcrafter": Entry(
+        "scene_viewcrafter.py",
+        "scene",
+        CC_BY_NC_SA,  # of the DUSt3R in it; its own is Apache-2.0
+        needs=("*.ckpt", "DUSt3R_ViTLarge_BaseDecoder_512_dpt.pth"),
+        imports=("pytorch3d", "pytorch_lightning", "omegaconf", "open_clip", "trimesh", "kornia", "decord"),
+    ),
     "template": Entry("template.py", "depth", APACHE),
-    "zoedepth": Entry("depth_transformers.py", "depth", MIT, OTHER_DEPTH, TRANSFORMERS),
-    "dpt": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
-    "depth_anything": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
-    "cinemagraphy": Entry("motion_cinemagraphy.py", "flow", CC_BY_NC_SA),
-    "text2cinemagraph": Entry(
-        "text2cinemagraph.py", "animation", ACADEMIC_PARTS, needs=("video-pretrained/latest_net_G.pth",)
-    ),
-    "text2cinemagraph_flow": Entry(
-        "text2cinemagraph.py", "flow", ACADEMIC_PARTS, needs=("motion-direction-pretrained/latest_net_G.pth",)
-    ),
 }
 """Name in the settings -> model. One line per model."""

@@ -1,6 +1,6 @@
 """3D Gaussians: parameters, activations, creation from a point cloud."""
 
-from mom3d_jax.gaussians.creation import EXTENTS, UNITS, from_points
+from mom3d_jax.gaussians.creation import EXTENTS, MOVES, UNITS, arrange, from_points, isotropic, nearest_three
 from mom3d_jax.gaussians.parameters import (
     concatenate,
     fade,
@@ -12,11 +12,15 @@ from mom3d_jax.gaussians.parameters import (
 
 __all__ = [
     "EXTENTS",
+    "MOVES",
     "UNITS",
+    "arrange",
     "concatenate",
     "fade",
     "from_points",
+    "isotropic",
     "movable_rows",
+    "nearest_three",
     "opacities",
     "rest_rows",
     "scales",

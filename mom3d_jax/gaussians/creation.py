@@ -1,17 +1,22 @@
 """One Gaussian per point of the lifted photo (paper §3.3)."""
 
+import dataclasses
+
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from mom3d_jax.gaussians.parameters import SH_C0
-from mom3d_jax.types import Cameras, Gaussians, PointCloud
+from mom3d_jax.types import Array, Cameras, Gaussians, PointCloud
 
 # Free slots fill a segment up to a multiple of this, so that scenes of one size share compiled programs.
 SEGMENT_MULTIPLE = 512
 
 EXTENTS = ("footprint", "neighbours")
 UNITS = ("px", "world")
+MOVES = 0.05
+"""What has a motion mask above this is movable."""
 
 
 def from_points(
@@ -23,7 +28,7 @@ def from_points(
     extent: str = "footprint",
     footprint: float = 0.5,
     unit: str = "px",
-    movable_above: float = 0.05,
+    movable_above: float = MOVES,
 ) -> tuple[Gaussians, np.ndarray]:
     """Create one isotropic Gaussian per point, the movable ones first.
 
@@ -60,24 +65,56 @@ def from_points(
     pixel_size = points[:, 2] / float(np.mean(np.asarray(camera.focal)))
     deviation = footprint * pixel_size if extent == "footprint" else nearest_three(points)
     step = pixel_size if unit == "px" else np.ones_like(pixel_size)
-    moves = np.asarray(cloud.mask) > movable_above
-    segments = [_padded(np.flatnonzero(moves)), _padded(np.flatnonzero(~moves))]
-    order = np.concatenate(segments)
-    alive = order >= 0
-    rows = np.where(alive, order, 0)
-    n = len(rows)
+    own = isotropic(points, cloud.colors, deviation, sh_degree=sh_degree, opacity=opacity)
+    gaussians, rows = arrange(own, np.asarray(cloud.mask) > movable_above)
+    return gaussians, step[rows].astype(np.float32)
+
+
+def isotropic(
+    points: Float[Array, "n 3"],
+    colors: Float[Array, "n 3"],
+    deviation: Float[np.ndarray, " n"],
+    *,
+    sh_degree: int,
+    opacity: float,
+) -> Gaussians:
+    """One round Gaussian per point, of the same colour from everywhere; none of them movable.
+
+    Args:
+      points: their positions.
+      colors: in [0, 1].
+      deviation: standard deviations, world units, positive.
+      sh_degree: 0 to 3; bands above 0 are zero.
+      opacity: of all, in (0, 1).
+    """
+    n = len(points)
     sh = np.zeros((n, (sh_degree + 1) ** 2, 3), np.float32)
-    sh[:, 0] = (np.asarray(cloud.colors)[rows] - 0.5) / SH_C0
-    gaussians = Gaussians(
-        means=points[rows],
-        log_scales=np.repeat(np.log(deviation[rows])[:, None], 3, axis=1).astype(np.float32),
+    sh[:, 0] = (np.asarray(colors) - 0.5) / SH_C0
+    return Gaussians(
+        means=np.asarray(points, np.float32),
+        log_scales=np.repeat(np.log(deviation)[:, None], 3, axis=1).astype(np.float32),
         quaternions=np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
         opacity_logits=np.full(n, np.log(opacity / (1 - opacity)), np.float32),
         sh=sh,
-        alive=alive,
-        movable=len(segments[0]),
+        alive=np.ones(n, bool),
     )
-    return gaussians, step[rows].astype(np.float32)
+
+
+def arrange(gaussians: Gaussians, moves: Bool[np.ndarray, " n"]) -> tuple[Gaussians, Int[np.ndarray, " rows"]]:
+    """Gaussians at fixed capacity: the movable ones first, free slots behind them and behind the others.
+
+    Args:
+      gaussians: living ones in any order.
+      moves: which of them are movable.
+
+    Returns:
+      The Gaussians, and of each row which of the given ones it holds; 0 for free slots.
+    """
+    segments = [_padded(np.flatnonzero(moves)), _padded(np.flatnonzero(~moves))]
+    order = np.concatenate(segments)
+    rows = np.where(order >= 0, order, 0)
+    arranged = jax.tree.map(lambda a: np.asarray(a)[rows], gaussians)
+    return dataclasses.replace(arranged, alive=order >= 0, movable=len(segments[0])), rows
 
 
 def nearest_three(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:

@@ -26,6 +26,17 @@ class SceneFiles:
     videos: dict[int, Path] = dataclasses.field(default_factory=dict)
     """Videos of single views, by their index: folders of frames, or mp4 files."""
 
+    gaussians: Path | None = None
+    """A static scene that somebody else fitted."""
+    cloud: Path | None = None
+    """Points beyond what the photo shows."""
+    view_masks: dict[int, Path] = dataclasses.field(default_factory=dict)
+    """What moves of those two in single views, by their index."""
+
+    def static(self) -> list[Path]:
+        """The files that have a say in the static scene besides the photo."""
+        return [*filter(None, [self.gaussians, self.cloud]), *self.view_masks.values()]
+
     def present(self) -> list[Path]:
         """Every file that has a say in the scene; videos have theirs later."""
         kind = [self.depth.with_name("depth.json")] if self.depth else []
@@ -44,11 +55,12 @@ def find_files(path: Path) -> SceneFiles:
       path: an image file, to which a LabelMe file of the same name belongs where there is one (`lake.jpg` and
         `lake.json`); or a folder with `image.png|jpg|jpeg` and, as wanted, `image.json`, `mask.png`,
         `depth.npy|png|pfm`, `depth.json`, `flow.npy|flo`, `flow/view_XX.npy|flo`, `video/view_XX.mp4` and folders
-        `video/view_XX/` of frames, XX the index of a generation view. Suffixes in upper or lower case.
+        `video/view_XX/` of frames, XX the index of a generation view; `gsplat.ply` or `cloud.ply|npz`, and
+        `mask/view_XX.png` for them. Suffixes in upper or lower case.
 
     Raises:
-      InputError: nothing at the path, no image in the folder, two files for one thing, or something in `flow/` or
-        `video/` that is called otherwise.
+      InputError: nothing at the path, no image in the folder, two files for one thing, or something in `flow/`,
+        `video/` or `mask/` that is called otherwise.
     """
     if path.is_file():
         annotation = path.with_suffix(".json")
@@ -58,6 +70,9 @@ def find_files(path: Path) -> SceneFiles:
     image = _only(path, "image", images.SUFFIXES)
     if image is None:
         raise InputError(f"{path}: no image.png, image.jpg or image.jpeg in this folder; add the photo under that name")
+    gaussians, cloud = _only(path, "gsplat", (".ply",)), _only(path, "cloud", (".ply", ".npz"))
+    if gaussians and cloud:
+        raise InputError(f"{path}: {gaussians.name} and {cloud.name} are both there; keep one")
     return SceneFiles(
         name=path.resolve().name,
         image=image,
@@ -67,6 +82,9 @@ def find_files(path: Path) -> SceneFiles:
         flow=_only(path, "flow", flow_files.SUFFIXES),
         view_flows=_of_views(path / "flow", flow_files.SUFFIXES, folders=False),
         videos=_of_views(path / "video", video_files.SUFFIXES, folders=True),
+        gaussians=gaussians,
+        cloud=cloud,
+        view_masks=_of_views(path / "mask", (".png",), folders=False),
     )
 
 

@@ -27,6 +27,7 @@ from mom3d_jax.motion3d.projected import project_flow
 from mom3d_jax.motion3d.report import as_solved, consistency_epe, motion_report, residual_l1_ratio
 from mom3d_jax.motion3d.scene_flow import assemble, query
 from mom3d_jax.motion3d.solvers import SOLVERS, make_solver, solve
+from mom3d_jax.motion3d.transfer import anchors_of, transferred
 
 __all__ = [
     "INTEGRATIONS",
@@ -35,6 +36,7 @@ __all__ = [
     "SOLVERS",
     "Priors",
     "Problem",
+    "anchors_of",
     "as_solved",
     "assemble",
     "build_problem",
@@ -58,6 +60,7 @@ __all__ = [
     "residuals",
     "size",
     "solve",
+    "transferred",
     "viewing_rays",
     "vjp",
 ]

@@ -3,5 +3,15 @@
 from mom3d_jax.pointcloud.edges import snap_between
 from mom3d_jax.pointcloud.lift import lift
 from mom3d_jax.pointcloud.neighbours import grid_neighbours
+from mom3d_jax.pointcloud.wider import beyond_the_photo, lift_new, marked, near_moving, scale_of
 
-__all__ = ["grid_neighbours", "lift", "snap_between"]
+__all__ = [
+    "beyond_the_photo",
+    "grid_neighbours",
+    "lift",
+    "lift_new",
+    "marked",
+    "near_moving",
+    "scale_of",
+    "snap_between",
+]

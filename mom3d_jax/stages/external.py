@@ -17,8 +17,8 @@ from mom3d_jax.types import Array, Scene, Views
 
 log = logging.getLogger(__name__)
 
-STAGES = ("depth", "flow", "animation")
-"""Stages that a model may take the place of; their `model` setting says which."""
+STAGES = {"depth": "depth", "flow": "flow", "animation": "animation", "stage1": "scene"}
+"""Stages that a model has a say in, and the section of the config whose `model` says which: also the model's task."""
 BUILTIN = "builtin"
 
 
@@ -33,16 +33,16 @@ def chosen_models(config: ConfigDict, inputs: SceneFiles, store: Path) -> dict[s
     Raises:
       ExternalError: a model that there is not, or settings that make no sense.
     """
-    given = {"depth": inputs.depth, "flow": inputs.flow}
+    given = {"depth": inputs.depth, "flow": inputs.flow, "stage1": inputs.gaussians or inputs.cloud}
     models = {}
-    for stage in STAGES:
-        name = config[stage].model
+    for stage, section in STAGES.items():
+        name = config[section].model
         if name == BUILTIN:
             continue
         if name not in config.external:
             known = ", ".join([BUILTIN, *sorted(config.external)])
-            raise ExternalError(f"{stage}.model={name!r} is unknown; known: {known}")
-        model = make_model(name, stage, config.external[name].to_dict(), seed=config.seed, store=store)
+            raise ExternalError(f"{section}.model={name!r} is unknown; known: {known}")
+        model = make_model(name, section, config.external[name].to_dict(), seed=config.seed, store=store)
         if not given.get(stage):
             models[stage] = model
     return models

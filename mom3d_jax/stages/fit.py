@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from mom3d_jax import measure, training
@@ -15,9 +16,11 @@ from mom3d_jax.cameras import heldout_cameras
 from mom3d_jax.deformation import Dynamics, initialize
 from mom3d_jax.gaussians import from_points
 from mom3d_jax.motion3d import displacements as integrate
+from mom3d_jax.motion3d import transferred
 from mom3d_jax.render import Drawer, bucket, choose_backend, needed_capacity, self_check
 from mom3d_jax.stages.job import Job, rig_of
-from mom3d_jax.types import Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
+from mom3d_jax.stages.wider import Wider, start_from, wider_scene
+from mom3d_jax.types import Cameras, Depth, Displacements, Frames, Gaussians, PointCloud, Scene, SceneFlow, Views
 from mom3d_jax.views import render_views
 
 log = logging.getLogger(__name__)
@@ -27,19 +30,15 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
     """Fit the static scene to the generation views."""
     c, mesh = job.config, training.make_mesh(job.config.devices)
     camera = job.camera(scene.image)
-    start, pixel_size = from_points(
-        cloud,
-        camera,
-        sh_degree=c.gaussians.sh_degree,
-        opacity=c.gaussians.opacity,
-        extent=c.gaussians.extent,
-        footprint=c.gaussians.footprint,
-        unit=c.gaussians.unit,
-    )
+    wider, more = wider_scene(job, scene, cloud, views)
+    start, pixel_size, anchors = _start(c, cloud, camera, wider)
+    settings = c.stage1
+    if wider and wider.ready and not c.scene.fit:
+        settings = ConfigDict({**settings.to_dict(), "steps": 0})
     frozen = training.Frozen(alive=start.alive, pixel_size=pixel_size, dynamics=None, movable=start.movable)
     view = training.StaticView(backend_name(c))
     capacity = _capacity(start, views)
-    state, report = _train(job, "stage1", c.stage1, view, start, {}, frozen, training.still_pool(views), mesh, capacity)
+    state, report = _train(job, "stage1", settings, view, start, {}, frozen, training.still_pool(views), mesh, capacity)
     fitted = jax.device_get(training.scene_gaussians(state.params, frozen))
     heldout = render_views(
         cloud,
@@ -63,8 +62,25 @@ def stage1(job: Job, scene: Scene, depth: Depth, cloud: PointCloud, views: Views
         "heldout_psnr_valid": float(np.mean(unseen)),
         "valid_share": measure.valid_share(cloud, views),
         "intersections_capacity": report.capacity,
+        **({"wider": more} if more else {}),
     }
-    return {"gaussians": fitted, "pixel_size": pixel_size}, {"stage1": figures}
+    return {"gaussians": fitted, "pixel_size": pixel_size, **anchors}, {"stage1": figures}
+
+
+def _start(
+    c: ConfigDict, cloud: PointCloud, camera: Cameras, wider: Wider | None
+) -> tuple[Gaussians, Float[np.ndarray, " n"], dict[str, np.ndarray]]:
+    """Gaussians before they are fitted, their step lengths, and what foreign ones among them travel with."""
+    own, steps = from_points(
+        cloud,
+        camera,
+        sh_degree=c.gaussians.sh_degree,
+        opacity=c.gaussians.opacity,
+        extent=c.gaussians.extent,
+        footprint=c.gaussians.footprint,
+        unit=c.gaussians.unit,
+    )
+    return start_from(wider, own, steps, cloud, camera, c.gaussians.unit) if wider else (own, steps, {})
 
 
 def displacements(job: Job, scene_flow: SceneFlow, static: dict) -> tuple[Displacements, dict]:
@@ -78,6 +94,15 @@ def displacements(job: Job, scene_flow: SceneFlow, static: dict) -> tuple[Displa
         integration=c.integration,
         flow_scale=c.flow_scale,
     )
+    if "anchors" in static:
+        table = transferred(
+            table,
+            scene_flow,
+            static["anchors"],
+            static["anchor_weights"],
+            integration=c.integration,
+            flow_scale=c.flow_scale,
+        )
     return jax.device_get(table), {}
 
 

@@ -195,5 +195,5 @@ def test_unknown_models_are_refused(configured, tmp_path):
     with pytest.raises(ExternalError, match="my_depth is a model for depth, not for flow"):
         pipeline.run(c, tmp_path, until="scene")
     c.flow.model = "nobody"
-    with pytest.raises(ExternalError, match=r"flow\.model='nobody' is unknown; known: builtin, my_depth, .*template"):
+    with pytest.raises(ExternalError, match=r"flow\.model='nobody' is unknown; known: builtin, .*my_depth, .*template"):
         pipeline.run(c, tmp_path, until="scene")
