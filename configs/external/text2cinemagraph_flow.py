@@ -1,6 +1,8 @@
 r"""Flow by the direction-guided motion stage of Text2Cinemagraph (Mahapatra et al., 2023), from mask and arrows.
 
-Set up as in text2cinemagraph.py beside this file.
+git clone https://github.com/text2cinemagraph/text2cinemagraph REPO
+python3 -m venv ENV && ENV/bin/pip install torch numpy
+# checkpoints.tar of its README, unpacked into REPO/checkpoints; the same as for text2cinemagraph
 python train.py --config=configs/landscape.py:flow=text2cinemagraph_flow \
   --config.external.text2cinemagraph_flow.python=ENV/bin/python --config.external.text2cinemagraph_flow.repo=REPO ...
 """
