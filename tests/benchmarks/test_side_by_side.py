@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import jax
 import numpy as np
 import pytest
 
@@ -54,8 +53,6 @@ def benchmark(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(repository))
     monkeypatch.chdir(repository)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    # The workers' compiled programs are kept from run to run, as those of the tests are.
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir)
     return importlib.import_module("benchmarks.side_by_side")
 
 
