@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from mom3d_jax.flow.hints import hint_flow
 from mom3d_jax.flow.space import Velocities, space_flow
-from mom3d_jax.types import Array, Flows, Hints, Scene, Views
+from mom3d_jax.types import Array, Cameras, Flows, Hints, Scene, Views
 
 
 def estimate_flow(
@@ -61,7 +61,7 @@ def estimate_flow(
             flow = np.array(_all_views(views.hints, masks, sigma))
             known = np.array(np.any(views.hints.valid, axis=1))
         else:
-            flow = np.array(_all_views_in_space(arrows, views, masks, sigma))
+            flow = np.array(_all_views_in_space(arrows, masks, views.depth, views.cameras, sigma))
             known = np.full(len(flow), bool(np.any(arrows.valid)))
     elif own:
         flow, known = np.zeros((*masks.shape, 2), np.float32), np.zeros(len(masks), bool)
@@ -93,8 +93,8 @@ def _all_views(hints: Hints, masks: Float[np.ndarray, "v h w"], sigma: float) ->
 
 @jax.jit
 def _all_views_in_space(
-    arrows: Velocities, views: Views, masks: Float[Array, "v h w"], sigma: float
+    arrows: Velocities, masks: Float[Array, "v h w"], depth: Float[Array, "v h w"], cameras: Cameras, sigma: float
 ) -> Float[jax.Array, "v h w 2"]:
     """`space_flow` of each view, one at a time."""
     one = lambda view: space_flow(arrows, view[0], view[1], view[2], sigma)
-    return jax.lax.map(one, (jnp.asarray(masks), jnp.asarray(views.depth), jax.tree.map(jnp.asarray, views.cameras)))
+    return jax.lax.map(one, (masks, depth, cameras))

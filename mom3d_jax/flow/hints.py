@@ -45,4 +45,6 @@ def mean(
     """Mean of the valid values under softmax_k(-distance); zero where there are none."""
     shares = jax.nn.softmax(jnp.where(valid[None], -jnp.asarray(distance), -jnp.inf), axis=-1)
     shares = jnp.where(valid[None] & valid.any(), shares, 0.0)
-    return jnp.matmul(shares, jnp.asarray(values), precision=jax.lax.Precision.HIGHEST)
+    # A value that is not valid may be NaN, and 0 · NaN is not 0.
+    values = jnp.where(valid[:, None], jnp.asarray(values), 0.0)
+    return jnp.matmul(shares, values, precision=jax.lax.Precision.HIGHEST)
