@@ -172,6 +172,7 @@ def guarded(action: Callable[[], None]) -> None:
     # Our own package only: the libraries below talk at length on INFO.
     log = logging.getLogger("mom3d_jax")
     log.addHandler(handler)
+    before = log.level, log.propagate
     log.setLevel(logging.INFO)
     log.propagate = False
     try:
@@ -187,6 +188,10 @@ def guarded(action: Callable[[], None]) -> None:
         if not (raised_in.is_relative_to(PACKAGE) or raised_in.is_relative_to(KERNELS)):
             raise
         fail(str(error))
+    finally:
+        # Whoever calls an entry point from Python may have closed this call's stderr by the next one.
+        log.removeHandler(handler)
+        log.level, log.propagate = before
 
 
 class _Plain(logging.Formatter):
