@@ -14,5 +14,5 @@ def get_config(models=""):
     c.size.width = 256
     c.stage1.steps = 400
     c.deformation.options.hexplane.update({"resolution": 32, "features": 8, "width": 32})
-    c.stage2.steps = 250
+    c.stage2.steps = 120
     return c
