@@ -7,6 +7,8 @@ the landscape prior. Errors are mean end-point errors over the pixels that truly
 """
 
 import argparse
+import functools
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -30,6 +32,7 @@ MODULE = "benchmarks.hints"
 COLUMNS = {
     "family": "{}",
     "mean_px": "{:.2f}",
+    "times": "{}",
     "arrows": "{}",
     "depth": "{}",
     "image": "{:.0%}",
@@ -37,15 +40,20 @@ COLUMNS = {
     "auto": "{:.0%}",
     "chosen": "{}",
 }
+WAYS = ("image", "space", "auto")
+MEANS = {name: COLUMNS[name] for name in ("times", "depth", *WAYS)}
 
 
-def scene_of(family: str, seed: int, width: int, folder: Path) -> tuple[Scene, dict[str, np.ndarray]]:
-    """A landscape as the pipeline reads it, and its truth: depth, flow, mask."""
-    made = landscape(seed, width, round(width * 9 / 16), family)
+def scene_of(family: str, seed: int, width: int, arrows: int, folder: Path) -> tuple[Scene, dict[str, np.ndarray]]:
+    """A landscape as the pipeline reads it, with so many times the usual arrows, and its truth: depth, flow, mask."""
+    made = _landscape(seed, width, round(width * 9 / 16), family)
     write_png(folder / "image.png", made.image)
-    (folder / "image.json").write_text(json.dumps(labelme(made, seed=seed)))
+    (folder / "image.json").write_text(json.dumps(labelme(made, seed=seed, times=arrows)))
     truth = {"depth": made.depth.astype(np.float32), "flow": made.flow, "mask": made.mask}
     return load_scene(folder, width, detect_sky=detect_sky), truth
+
+
+_landscape = functools.cache(landscape)
 
 
 def rows_of(family: str, scene: Scene, truth: dict[str, np.ndarray]) -> list[timing.Row]:
@@ -73,12 +81,19 @@ def rows_of(family: str, scene: Scene, truth: dict[str, np.ndarray]) -> list[tim
     return rows
 
 
+def _mean(rows: list[timing.Row], times: int, depth: str) -> timing.Row:
+    """Over the families, one error for each way."""
+    own = [row for row in rows if row["depth"] == depth and row["times"] == times]
+    return {"times": times, "depth": depth, **{way: float(np.mean([r[way] for r in own])) for way in WAYS}}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse, measure, print, write."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=int, default=256, help="of the photos, px (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes (default %(default)s)")
     parser.add_argument("--families", default="all", help="names with commas between them (default %(default)s)")
+    parser.add_argument("--arrows", default="1", help="times the usual number, such as 1,4 (default %(default)s)")
     parser.add_argument("--out", type=timing.output_file, help="JSON file for the result")
     options = parser.parse_args(arguments)
     if options.width < 32:
@@ -87,19 +102,17 @@ def main(arguments: list[str] | None = None) -> None:
     for name in names:
         if name not in FAMILIES:
             parser.error(f"--families: unknown family {name!r}; known: {', '.join(FAMILIES)}")
+    times = options.arrows.split(",")
+    if not all(word.isdecimal() and int(word) for word in times):
+        parser.error(f"--arrows={options.arrows}: whole numbers from 1 up are wanted")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            rows += rows_of(name, *scene_of(name, options.seed, options.width, Path(folder)))
+        for name, word in itertools.product(names, times):
+            scene, truth = scene_of(name, options.seed, options.width, int(word), Path(folder))
+            rows += [{"times": int(word), **row} for row in rows_of(name, scene, truth)]
     print(timing.table(rows, COLUMNS))
-    means = {
-        depth: {
-            way: float(np.mean([r[way] for r in rows if r["depth"] == depth])) for way in ("image", "space", "auto")
-        }
-        for depth in ("true", "prior")
-    }
-    for depth, found in means.items():
-        print(f"mean with the {depth} depth: " + ", ".join(f"{way} {value:.1%}" for way, value in found.items()))
+    means = [_mean(rows, int(word), depth) for word in times for depth in ("true", "prior")]
+    print(timing.table(means, MEANS))
     timing.save({**timing.environment(MODULE, arguments), "rows": rows, "means": means}, options.out)
 
 

@@ -106,7 +106,12 @@ def slipped(region: Bool[np.ndarray, "h w"], reach: float, rng: np.random.Genera
 
 
 def labelme(
-    scene: SyntheticScene, image_path: str = "image.png", seed: int = 0, slip: float = 0.0, hints: int | None = None
+    scene: SyntheticScene,
+    image_path: str = "image.png",
+    seed: int = 0,
+    slip: float = 0.0,
+    hints: int | None = None,
+    times: int = 1,
 ) -> dict[str, Any]:
     """LabelMe 5 annotation of a scene: polygons `motion_water`, `motion_clouds`, ... and arrows `hint_0` and on.
 
@@ -118,6 +123,7 @@ def labelme(
       seed: of the hand's tremor.
       slip: px by which every polygon is too wide or too narrow, at an image 512 px wide.
       hints: arrows at most, the first of every region first; None: all.
+      times: how many times as many arrows as a person would draw, where a region has room for them.
     """
     rng = np.random.default_rng(seed)
     shapes: list[tuple[str, str, np.ndarray]] = []
@@ -131,7 +137,7 @@ def labelme(
             if name in STANDS:
                 shapes.append(("polygon", f"standing_{name}{number}", drawn_as))
         if drawable:
-            drawn += enumerate(arrows(region, scene.flow, ARROWS.get(name, FEW_ARROWS)))
+            drawn += enumerate(arrows(region, scene.flow, times * ARROWS.get(name, FEW_ARROWS)))
     if hints is not None:
         drawn = sorted(drawn, key=lambda pair: pair[0])[:hints]
     shapes += [("line", f"hint_{i}", arrow) for i, (_, arrow) in enumerate(drawn)]

@@ -61,6 +61,8 @@ def parse(words: Sequence[str]) -> Plan:
     add("--families", default=",".join(FAMILIES), metavar="A,B", help="which kinds of landscape (default: all)")
     add("--frames", type=int, default=60, metavar="K", help="frames per path, and period of the loop (default 60)")
     add("--paths", default=",".join(PATHS), metavar="A,B", help=f"camera paths (default: {','.join(PATHS)})")
+    add("--arrows", type=int, default=1, metavar="K", help="arrows that the annotation has, times what a person would "
+        "draw (default 1)")  # fmt: skip
     add("--corrupt", default="", metavar="K=V,…", help="depth=0.05,scale=1.1,flow=1,mask=3,hints=2: what is wrong in "
         "NAME/given")  # fmt: skip
     add("--loop", choices=LOOPS, default="both", help="which truths: content that moves on, that loops, or both")
@@ -79,6 +81,7 @@ def parse(words: Sequence[str]) -> Plan:
         frames=asked.frames,
         paths=tuple(asked.paths.split(",")),
         truths=LOOPS[asked.loop],
+        arrows=asked.arrows,
         corruptions=read_corruptions(asked.corrupt),
         workers=asked.workers,
     )

@@ -59,6 +59,7 @@ class Plan:
     frames: int = 60
     paths: tuple[str, ...] = tuple(PATHS)
     truths: tuple[str, ...] = tuple(TRUTHS)
+    arrows: int = 1
     corruptions: Corruptions = dataclasses.field(default_factory=Corruptions)
     workers: int = 1
 
@@ -76,6 +77,7 @@ class Plan:
         if min(self.width, self.height) < SMALLEST:
             raise ValueError(f"--size {self.width}x{self.height} is too small: at least {SMALLEST} px per side")
         for flag, value, least in (("--scenes", self.scenes, 1), ("--frames", self.frames, 2),
+                                   ("--arrows", self.arrows, 1),
                                    ("--workers", self.workers, 1), ("--seed", self.seed, 0)):  # fmt: skip
             if value < least:
                 raise ValueError(f"{flag} {value}: a whole number from {least} up is wanted")
@@ -106,6 +108,7 @@ class Plan:
             "fps": FPS,
             "paths": list(self.paths),
             "truths": list(self.truths),
+            "arrows": self.arrows,
             "corruption": self.corruptions.stated(),
             "versions": {"mom3d_jax": mom3d_jax.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
         }
@@ -215,10 +218,10 @@ def write_member(plan: Plan, family: str, seed: int) -> Iterator[int]:
     scene = landscape(seed, plan.width, plan.height, family, period=plan.period)
     # The photo is frame 0 to the bit, rays at silhouettes included.
     scene = dataclasses.replace(scene, image=Shot(scene.world, scene.camera).picture(0.0, loop=False))
-    write_scene(folder, scene)
+    write_scene(folder, scene, plan.arrows)
     yield from write_truth(folder / "truth", scene, (INPUT, *plan.paths), plan.truths, plan.frames)
     if plan.corruptions.stated():
-        write_given(folder / "given", scene, plan.corruptions, seed)
+        write_given(folder / "given", scene, plan.corruptions, seed, plan.arrows)
     own = {
         "name": scene.name,
         "family": family,

@@ -101,7 +101,7 @@ def wrong_flows(
     return flows
 
 
-def write_given(folder: Path, scene: SyntheticScene, wrong: Corruptions, seed: int) -> None:
+def write_given(folder: Path, scene: SyntheticScene, wrong: Corruptions, seed: int, arrows: int = 1) -> None:
     """Write an input folder of the pipeline: photo, annotation, and the corrupted files that are asked for.
 
     Args:
@@ -109,6 +109,7 @@ def write_given(folder: Path, scene: SyntheticScene, wrong: Corruptions, seed: i
       scene: the scene.
       wrong: what is wrong with it.
       seed: of everything random in that.
+      arrows: how many times as many arrows as a person would draw.
 
     Raises:
       OSError: something cannot be written; the message names it.
@@ -120,7 +121,8 @@ def write_given(folder: Path, scene: SyntheticScene, wrong: Corruptions, seed: i
     if wrong.flow:
         for view, flow in enumerate(wrong_flows(scene, depth, wrong, seed)):
             _save(folder / "flow" / f"view_{view:02d}.npy", flow)
-    write_json(folder / "image.json", labelme(scene, seed=seed, slip=wrong.mask, hints=wrong.hints or None))
+    drawn = labelme(scene, seed=seed, slip=wrong.mask, hints=wrong.hints or None, times=arrows)
+    write_json(folder / "image.json", drawn)
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -29,8 +29,17 @@ def test_polygons_follow_what_moves(scene):
     assert (truth & (drawn > 0)).sum() > 0.95 * drawn.sum()
 
 
+def drawn_arrows(scene, **options):
+    return [s for s in labelme(scene, **options)["shapes"] if s["label"].startswith("hint_")]
+
+
+def test_more_arrows_begin_with_the_usual_ones(scene):
+    usual, more = ({str(s["points"]) for s in drawn_arrows(scene, times=k)} for k in (1, 3))
+    assert usual < more and len(more) > 2 * len(usual)
+
+
 def test_arrows_are_fifty_frames_of_flow(scene):
-    hints = [s for s in labelme(scene)["shapes"] if s["label"].startswith("hint_")]
+    hints = drawn_arrows(scene)
     assert len(hints) >= 4
     assert {s["shape_type"] for s in hints} == {"line"}
     for hint in hints:

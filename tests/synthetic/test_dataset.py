@@ -228,6 +228,7 @@ def test_processes_make_the_same_files(data, folder, tmp_path):
         (["--scenes", "x"], "argument --scenes: invalid int value: 'x'"),
         (["--frames", "1"], "--frames 1: a whole number from 2 up"),
         (["--workers", "0"], "--workers 0: a whole number from 1 up"),
+        (["--arrows", "0"], "--arrows 0: a whole number from 1 up"),
         (["--seed", "-1"], "--seed -1: a whole number from 0 up"),
         (["--loop", "maybe"], "invalid choice: 'maybe'"),
         (["--corrupt", "fog=1"], "--corrupt fog=1: unknown; known: depth="),
