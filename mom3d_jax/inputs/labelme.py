@@ -1,10 +1,10 @@
 """LabelMe JSON (versions 4 to 6) → regions, strokes and horizon.
 
-What is read, by the start of the label in upper or lower case: `motion*`, `sky*` and `standing*` regions (polygon,
-rectangle, oriented_rectangle, circle, mask), `hint*` strokes and the `horizon` (line, linestrip). Other labels are
-named in a note. Points count from the top left corner of the image that was annotated, pixel centres at k + 0.5. Of
-every shape only its label, type, points and bitmap are read, so fields that a version lacks or adds do no harm; a shape
-without a type is a polygon, as in the oldest files.
+What is read, by the start of the label in upper or lower case: `motion*`, `still*`, `sky*` and `standing*` regions
+(polygon, rectangle, oriented_rectangle, circle, mask), `hint*` strokes and the `horizon` (line, linestrip). Other
+labels are named in a note. Points count from the top left corner of the image that was annotated, pixel centres at k +
+0.5. Of every shape only its label, type, points and bitmap are read, so fields that a version lacks or adds do no
+harm; a shape without a type is a polygon, as in the oldest files.
 
 Regions and strokes are kept apart from the start: the released code takes every label for motion, so that the hint
 strokes, drawn 10 px wide, become moving pixels.
@@ -26,8 +26,8 @@ from mom3d_jax.inputs.images import ASPECT_TOLERANCE, as_unit_range, same_aspect
 REGION_TYPES = ("polygon", "rectangle", "oriented_rectangle", "circle", "mask")
 STROKE_TYPES = ("line", "linestrip")
 OTHER_TYPES = ("point", "points")
-KINDS = {"motion": REGION_TYPES, "sky": REGION_TYPES, "standing": REGION_TYPES, "hint": STROKE_TYPES,
-         "horizon": STROKE_TYPES}  # fmt: skip
+KINDS = {"motion": REGION_TYPES, "still": REGION_TYPES, "sky": REGION_TYPES, "standing": REGION_TYPES,
+         "hint": STROKE_TYPES, "horizon": STROKE_TYPES}  # fmt: skip
 POINTS_NEEDED = {"polygon": 3, "rectangle": 2, "oriented_rectangle": 4, "circle": 2, "mask": 2, "line": 2,
                  "linestrip": 2}  # fmt: skip
 OUTSIDE_TOLERANCE = 2.0

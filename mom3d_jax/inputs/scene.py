@@ -34,11 +34,11 @@ def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None)
     """Read a scene.
 
     What moves comes from the first of these that is there: `mask.png`, the `motion*` shapes of the LabelMe file, the
-    vectors of the flow file (of the input view, where only single views have one), an automatic choice (the sky without
-    a margin at the skyline, or the lower third where no sky is found). How it moves, alike: `hint*` strokes, the flow
-    file, an automatic guess (`inputs.hints`); nothing is guessed where single views have flow files, so that the others
-    say nothing. Whatever is chosen automatically or corrected is told in `Scene.notes`. Videos stay on disk until the
-    animation stage asks for them.
+    vectors of the flow file (of the input view, where only single views have one), an automatic choice (the sky
+    without a margin at the skyline, or the lower third where no sky is found); in all of them, `still*` shapes do not.
+    How it moves, alike: `hint*` strokes, the flow file, an automatic guess (`inputs.hints`); nothing is guessed where
+    single views have flow files, so that the others say nothing. Whatever is chosen automatically or corrected is told
+    in `Scene.notes`. Videos stay on disk until the animation stage asks for them.
 
     Args:
       path: an image file or a folder (`inputs.files.find_files` has the names).
@@ -75,6 +75,8 @@ def load_scene(path: Path, width: int, *, detect_sky: SkyDetector | None = None)
     else:
         mask, more = _motion_mask(annotation, view_flows.get(str(INPUT_VIEW), flow), image, detect_sky)
         notes += more
+    if annotation and annotation.shapes["still"]:
+        mask = mask * (1 - annotation.region("still", size).max(axis=0))
     if mask.max() <= MOVES:
         culprit = files.mask or files.annotation or files.view_flows.get(INPUT_VIEW, files.flow)
         raise InputError(f"{culprit}: no pixel moves in it at {size[0]}x{size[1]}; mark a larger region")

@@ -20,18 +20,24 @@ SMALLEST = 0.25
 """Connected parts under this share of the largest one of a surface are not worth a polygon of their own."""
 SLIVER = 0.003
 """The same as a share of the image: nobody would draw around a gap between trees."""
+ROCK = 0.001
+"""What stands still inside a polygon is drawn from this share of the image on."""
 
 
-def outline(region: Bool[np.ndarray, "h w"], rng: np.random.Generator) -> Float[np.ndarray, "k 2"]:
-    """A hand-drawn polygon around the largest connected part of a region: 10 to 24 points, a little inside of it.
+def outline(
+    region: Bool[np.ndarray, "h w"], rng: np.random.Generator, *, outside: bool = False
+) -> Float[np.ndarray, "k 2"]:
+    """A hand-drawn polygon around the largest connected part of a region: 10 to 24 points.
 
     Args:
       region: what to draw around; not empty.
       rng: tremor of the hand, about a pixel in 500.
+      outside: whether the hand keeps a little outside of it, instead of inside.
     """
     h, w = region.shape
     margin = max(1, round(w / 250))
-    inner = cv2.erode(region.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
+    change = cv2.dilate if outside else cv2.erode
+    inner = change(region.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
     contours, _ = cv2.findContours(
         inner if inner.any() else region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
@@ -96,6 +102,13 @@ def parts(region: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
     return [labels == i + 1 for i in np.argsort(-area, kind="stable") if area[i] >= least]
 
 
+def gaps(drawn: Float[np.ndarray, "k 2"], moving: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
+    """What stands still inside a polygon, such as rocks: the connected parts that are worth a polygon."""
+    inside = cv2.fillPoly(np.zeros(moving.shape, np.uint8), [np.round(drawn - 0.5).astype(np.int32)], 1)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside & ~moving)
+    return [labels == i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= ROCK * moving.size]
+
+
 def slipped(region: Bool[np.ndarray, "h w"], reach: float, rng: np.random.Generator) -> Bool[np.ndarray, "h w"]:
     """A region that is too wide or, as often, too narrow by `reach` px; as it was where hardly anything is left."""
     size = 2 * round(reach) + 1
@@ -115,7 +128,8 @@ def labelme(
 ) -> dict[str, Any]:
     """LabelMe 5 annotation of a scene: polygons `motion_water`, `motion_clouds`, ... and arrows `hint_0` and on.
 
-    What stands upright is outlined once more as `standing_fall` and so on, as `docs/stages/depth.md` tells people to.
+    What stands upright is outlined once more as `standing_fall` and so on, and what stands still inside a polygon as
+    `still_0` and on, as `docs/stages/scene.md` tells people to.
 
     Args:
       scene: what to annotate.
@@ -128,6 +142,7 @@ def labelme(
     rng = np.random.default_rng(seed)
     shapes: list[tuple[str, str, np.ndarray]] = []
     drawn: list[tuple[int, np.ndarray]] = []
+    still: list[np.ndarray] = []
     for name, region in regions(scene).items():
         drawable = parts(region)
         for i, part in enumerate(drawable):
@@ -136,10 +151,12 @@ def labelme(
             shapes.append(("polygon", f"motion_{name}{number}", drawn_as))
             if name in STANDS:
                 shapes.append(("polygon", f"standing_{name}{number}", drawn_as))
+            still += gaps(drawn_as, scene.mask > 0)
         if drawable:
             drawn += enumerate(arrows(region, scene.flow, times * ARROWS.get(name, FEW_ARROWS)))
     if hints is not None:
         drawn = sorted(drawn, key=lambda pair: pair[0])[:hints]
+    shapes += [("polygon", f"still_{i}", outline(gap, rng, outside=True)) for i, gap in enumerate(still)]
     shapes += [("line", f"hint_{i}", arrow) for i, (_, arrow) in enumerate(drawn)]
     return {
         "version": "5.5.0",

@@ -56,6 +56,21 @@ def test_hint_strokes_do_not_leak_into_the_mask(annotated, shapes):
     assert scene.hints.start.shape == (2, 2)
 
 
+@pytest.mark.parametrize("decides", ["motion shapes", "mask.png", "flow.npy"])
+def test_still_shapes_are_cut_out_of_whatever_says_what_moves(annotated, shapes, decides):
+    rock = shapes("still_rock", [[40, 45], [60, 50]], "rectangle")
+    if decides == "flow.npy":
+        annotated.npy("flow.npy", np.full((60, 100, 2), 0.5))
+        annotated.labelme(rock)
+    else:
+        annotated.labelme(shapes.motion, shapes.hint, rock)
+    if decides == "mask.png":
+        annotated.png("mask.png", np.full((60, 100), 255, np.uint8))
+    mask = load_scene(annotated.path, 100).mask
+    assert mask[45:50, 40:60].max() == 0
+    assert mask[42:44, 30:70].min() == mask[52:54, 30:70].min() == mask[42:54, 36:39].min() == 1
+
+
 def test_lone_image_takes_the_json_beside_it(annotated, tmp_path):
     shutil.copy(annotated.path / "image.png", tmp_path / "photo.png")
     shutil.copy(annotated.path / "image.json", tmp_path / "photo.json")

@@ -16,7 +16,7 @@ def scene(request):
 
 def test_polygons_follow_what_moves(scene):
     annotation = labelme(scene)
-    polygons = {s["label"]: np.array(s["points"]) for s in annotation["shapes"] if s["shape_type"] == "polygon"}
+    polygons = {s["label"]: np.array(s["points"]) for s in annotation["shapes"] if s["label"].startswith("motion")}
     assert set(polygons) == {"motion_water", "motion_clouds"}
     drawn = np.zeros((H, W), np.uint8)
     for points in polygons.values():
@@ -27,6 +27,20 @@ def test_polygons_follow_what_moves(scene):
     truth = scene.mask > 0
     assert (truth & (drawn > 0)).sum() > 0.8 * (truth | (drawn > 0)).sum()
     assert (truth & (drawn > 0)).sum() > 0.95 * drawn.sum()
+
+
+def test_rocks_inside_a_polygon_are_drawn_as_still():
+    scene = landscape(0, W, H, "open_sea")
+    drawn = labelme(scene)["shapes"]
+    moves, rests = np.zeros((H, W), np.uint8), np.zeros((H, W), np.uint8)
+    for canvas, label in ((moves, "motion"), (rests, "still")):
+        for shape in (s for s in drawn if s["label"].startswith(label)):
+            cv2.fillPoly(canvas, [np.round(np.array(shape["points"]) - 0.5).astype(np.int32)], 1)
+    truth = scene.mask > 0
+    carried = (moves > 0) & ~truth
+    assert carried.sum() > 100  # of rocks
+    assert (carried & (rests == 0)).sum() < 0.05 * carried.sum()
+    assert (truth & (rests > 0)).sum() < 0.02 * truth.sum()
 
 
 def drawn_arrows(scene, **options):
