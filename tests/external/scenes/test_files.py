@@ -75,7 +75,8 @@ def test_a_ready_scene_is_taken_as_it_is_in_our_unit(scene, plain, wider):
     assert theirs.moves.sum() == pytest.approx(moving.sum(), rel=0.15)
 
 
-def test_it_moves_as_the_photo_does_and_where_masks_of_views_say(scene, plain, again):
+def test_it_moves_as_the_photo_does_and_where_masks_of_views_say(scene, config, plain, again):
+    config.stage1.steps = 2
     points, colors, order = foreign(plain)
     write_gsplat(scene / "gsplat.ply", points, colors)
     # The view that shows most of the strip; its upper half is marked, and the same in the photo's part.
@@ -87,7 +88,7 @@ def test_it_moves_as_the_photo_does_and_where_masks_of_views_say(scene, plain, a
     result, figures = again()
     g, table = result("stage1")["gaussians"], result("displacements")
     cloud, flow = plain("pointcloud"), plain("motion3d")
-    assert figures["stage1"]["steps"] == 0
+    assert figures["stage1"]["steps"] == 0  # it is fitted already
     alive = np.asarray(g.alive)
     assert alive.sum() == len(points)
     assert cKDTree(g.means[alive]).query(UNIT * points)[0].max() < 1e-3
@@ -117,7 +118,8 @@ def test_a_mask_of_a_view_that_there_is_not(scene, plain, wider):
         wider()
 
 
-def test_a_cloud_adds_what_the_photo_does_not_show(scene, plain, again):
+def test_a_cloud_adds_what_the_photo_does_not_show(scene, config, plain, again):
+    config.stage1.steps = 2
     points, colors, order = foreign(plain)
     np.savez(scene / "cloud.npz", points=points, colors=colors, mask=(order % 2 == 0).astype(np.float32))
     result, figures = again()
