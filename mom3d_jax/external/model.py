@@ -61,7 +61,7 @@ class Model:
             )
         if self._found is None:
             raise ExternalError(
-                f"external.{self.name}.python={self.python}: no such program; docs/external.md makes one"
+                f"external.{self.name}.python={self.python}: no such program; docs/external.md says how to make one"
             )
         return self._found
 

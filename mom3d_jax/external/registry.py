@@ -38,13 +38,13 @@ class Entry:
     """Of code and weights together: the stricter one."""
     other_licences: Mapping[str, Licence] = dataclasses.field(default_factory=dict)
     """That of weights whose name contains the key, where it is another one."""
-    clone: bool = False
-    """Whether it needs a clone of its repository."""
     needs: tuple[str, ...] = ()
     """Files that have to lie in the folder of weights; patterns such as `*.safetensors`. The hash is theirs; without
     any it is that of all files there."""
     imports: tuple[str, ...] = ()
     """Libraries that its repository imports, besides those that the worker names; `doctor` looks for them."""
+    clone: bool = False
+    """Whether it needs a clone of its repository."""
 
 
 TRANSFORMERS = ("config.json", "*processor_config.json", "*.safetensors")

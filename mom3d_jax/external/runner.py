@@ -78,6 +78,7 @@ def _run(model: Model, wanted: dict[str, Item]) -> None:
     model.store.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(model.store)
     request = Path(tempfile.mkdtemp(prefix=f"{REQUESTS}{socket.gethostname()}-{os.getpid()}-", dir=model.store))
+    request = request.absolute()  # the worker runs in another folder
     try:
         write_request(request, model.task, model.name, model.seed, model.request_settings(), items)
         count = f"{len(items)} items" if len(items) > 1 else items[0].name

@@ -50,7 +50,7 @@ def find_weights(said: str, repo: Path | None, environment: Mapping[str, str]) -
             f"weights {said}: neither a file or folder nor in the cache {cache}; fetch them first with "
             f"`hf download {said}`"
         )
-    return snapshot
+    return snapshot.absolute()
 
 
 def files_of(path: Path, needs: Sequence[str]) -> list[Path]:
