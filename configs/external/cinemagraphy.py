@@ -1,4 +1,4 @@
-"""The controllable motion network of 3D-Cinemagraphy (Li et al. 2023): flow from a picture, its mask and its arrows.
+r"""The controllable motion network of 3D-Cinemagraphy (Li et al. 2023): flow from a picture, its mask and its arrows.
 
 git clone https://github.com/xingyi-li/3d-cinemagraphy.git REPO
 python3 -m venv ENV && ENV/bin/pip install torch torchvision pillow

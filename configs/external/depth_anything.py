@@ -1,4 +1,4 @@
-"""Depth Anything V2 (Yang et al. 2024) from the transformers library: relative depth; the smallest is quick on a CPU.
+r"""Depth Anything V2 (Yang et al. 2024) from the transformers library: relative depth; the smallest is quick on a CPU.
 
 python3 -m venv ENV && ENV/bin/pip install torch torchvision transformers pillow
 ENV/bin/hf download depth-anything/Depth-Anything-V2-Small-hf

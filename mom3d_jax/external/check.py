@@ -8,8 +8,10 @@ import numpy as np
 
 from mom3d_jax.external.protocol import TASKS, Array, ExternalError, Item, Task
 
-LEAST_FRAMES_TO_CROSS = 1.0
+LEAST_FRAMES_TO_CROSS = 10.0
 """Flow that crosses the whole image in less than so many frames is in another unit."""
+LEAST_RELIEF = 1.01
+"""Depth whose 99th percentile is less than so many times its 1st is no landscape: the weights do not fit."""
 
 
 def check_result(task: str, item: Item, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> dict:
@@ -107,19 +109,15 @@ def _check_values(rules: Task, item: Item, values: Mapping[str, Any]) -> None:
 
 def _check_depth(item: Item, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> None:
     depth, kind = arrays["depth"], values["kind"]
-    if kind == "metric" and depth.min() <= 0:
+    low, high = float(depth.min()), float(depth.max())
+    if kind == "metric" and low <= 0:
         share = np.mean(depth <= 0)
-        raise ExternalError(
-            f"{item.name}: {share:.1%} of the metric depth is not positive; the least is {depth.min():g}"
-        )
-    if kind == "inverse" and (depth.min() < 0 or depth.max() == 0):
-        raise ExternalError(
-            f"{item.name}: inverse depth goes from {depth.min():g} to {depth.max():g}; 1 / z is positive"
-        )
-    if kind == "relative" and depth.min() == depth.max():
-        raise ExternalError(
-            f"{item.name}: the relative depth is {depth.min():g} everywhere, so there is no depth in it"
-        )
+        raise ExternalError(f"{item.name}: {share:.1%} of the metric depth is not positive; the least is {low:g}")
+    if kind == "inverse" and (low < 0 or high == 0):
+        raise ExternalError(f"{item.name}: inverse depth goes from {low:g} to {high:g}; 1 / z is positive")
+    first, last = np.percentile(depth, (1, 99))
+    if low == high or (kind != "relative" and last < LEAST_RELIEF * first):
+        raise ExternalError(f"{item.name}: the {kind} depth is {first:g} nearly everywhere; are these its weights?")
 
 
 def _check_flow(item: Item, arrays: Mapping[str, np.ndarray], values: Mapping[str, Any]) -> None:
@@ -127,7 +125,7 @@ def _check_flow(item: Item, arrays: Mapping[str, np.ndarray], values: Mapping[st
     longest, side = float(np.linalg.norm(flow, axis=-1).max()), max(flow.shape[:2])
     if longest * LEAST_FRAMES_TO_CROSS > side:
         raise ExternalError(
-            f"{item.name}: the longest flow vector has {longest:.0f} px on an image of {side} px; "
+            f"{item.name}: the longest flow vector has {longest:.3g} px on an image of {side} px; "
             "flow counts px per frame at the size of the image"
         )
 

@@ -11,6 +11,10 @@ ERROR = "error: "
 
 CAUSES: Sequence[tuple[str, str]] = (
     (
+        r"^cannot start ",
+        "{python} is no Python that runs here: name another in external.{model}.python",
+    ),
+    (
         r"No module named '(torch|numpy)'",
         "{python} has no {0}: install it there, or name the model's own environment in external.{model}.python",
     ),

@@ -75,13 +75,12 @@ def check_up(
 def examine(model: Model) -> Health:
     """Look at everything that a model needs; nothing of it is loaded here, its libraries are imported by its Python."""
     health = Health(model.name, model.task)
-    _look_at_weights(model, health)
-    if model.repo and not model.repo.is_dir():
-        health.problems.append(f"external.{model.name}.repo={model.repo}: no such folder; clone its repository there")
-    try:
-        _look_at_environment(model, health)
-    except ExternalError as error:
-        health.problems.insert(0, str(error))
+    looks = (lambda: _look_at_environment(model, health), model.check_repo, lambda: _look_at_weights(model, health))
+    for look in looks:
+        try:
+            look()
+        except (ExternalError, OSError) as error:
+            health.problems.append(str(error))
     return health
 
 
@@ -183,16 +182,13 @@ def _look_at_device(model: Model, health: Health, gpus: Sequence[dict]) -> None:
 
 def _look_at_weights(model: Model, health: Health) -> None:
     """Whether its weights are there and whole, their size and hash."""
-    if not model.weights:
-        if model.needs:
-            health.problems.append(f"external.{model.name}.weights is not set: name the folder or file of its weights")
+    if not model.weights and model.needs:
+        raise ExternalError(f"external.{model.name}.weights is not set: name the folder or file of its weights")
+    path = model.weights_path
+    if path is None:
         return
-    try:
-        path = model.weights_path
-        files = files_of(path, model.needs) if path else []
-        for file in files:
-            check_whole(file)
-        size = readable(sum(file.stat().st_size for file in files))
-        health.weights = f"{size} in {len(files)} file{'s' * (len(files) > 1)}, {hash_files(files, None)[:12]}"
-    except (ExternalError, OSError) as error:
-        health.problems.append(str(error))
+    files = files_of(path, model.needs)
+    for file in files:
+        check_whole(file)
+    size = readable(sum(file.stat().st_size for file in files))
+    health.weights = f"{size} in {len(files)} file{'s' * (len(files) > 1)}, {hash_files(files)[:12]}"

@@ -44,6 +44,7 @@ def read_result(folder: Path, task: str, items: Sequence[Item]) -> tuple[list[di
         raise ExternalError("it ended without a result: a worker renames result.tmp to result when all is written")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(content, allow_nan=False)  # NaN and infinity are no JSON
         if content["format"] != FORMAT or content["task"] != task:
             raise ValueError(f"format {content['format']!r}, task {content['task']!r}; wanted {FORMAT}, {task!r}")
         values = [dict(entry["values"]) for entry in content["items"]]

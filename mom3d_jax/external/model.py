@@ -41,6 +41,8 @@ class Model:
     fallback: str
     trust: tuple[str, ...]
     licence: Licence
+    clone: bool
+    """Whether it needs `repo`."""
     needs: tuple[str, ...]
     store: Path
     """Folder for its results and hashes."""
@@ -59,7 +61,7 @@ class Model:
             )
         if self._found is None:
             raise ExternalError(
-                f"external.{self.name}.python={self.python}: no such program; docs/external.md makes one"
+                f"external.{self.name}.python={self.python}: no such program; docs/external.md says how to make one"
             )
         return self._found
 
@@ -114,15 +116,27 @@ class Model:
         _ = self.interpreter
         if not self.worker.is_file():
             raise ExternalError(f"external.{self.name}.worker={self.worker}: no such file")
-        if self.repo and not self.repo.is_dir():
-            raise ExternalError(
-                f"external.{self.name}.repo={self.repo}: no such folder; clone the model's repository there"
-            )
+        self.check_repo()
         try:
             for file in files_of(self.weights_path, self.needs) if self.weights_path else ():
                 check_whole(file)
         except ExternalError as error:
             raise ExternalError(f"{self.name}: {error}") from error
+
+    def check_repo(self) -> None:
+        """See that the clone of its repository is there.
+
+        Raises:
+          ExternalError: none is set where one is needed, or there is none.
+        """
+        if self.clone and not self.repo:
+            raise ExternalError(
+                f"external.{self.name}.repo is not set: clone the model's repository and name its folder"
+            )
+        if self.repo and not self.repo.is_dir():
+            raise ExternalError(
+                f"external.{self.name}.repo={self.repo}: no such folder; clone the model's repository there"
+            )
 
     def request_settings(self) -> dict[str, Any]:
         """What the worker is told."""
@@ -188,6 +202,7 @@ def make_model(name: str, task: str, settings: Mapping[str, Any], *, seed: int, 
         fallback=settings["fallback"],
         trust=tuple(settings["trust"]),
         licence=licence,
+        clone=entry.clone,
         needs=entry.needs,
         store=store,
     )

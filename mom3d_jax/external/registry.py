@@ -43,6 +43,8 @@ class Entry:
     any it is that of all files there."""
     imports: tuple[str, ...] = ()
     """Libraries that its repository imports, besides those that the worker names; `doctor` looks for them."""
+    clone: bool = False
+    """Whether it needs a clone of its repository."""
 
 
 TRANSFORMERS = ("config.json", "*processor_config.json", "*.safetensors")
@@ -54,18 +56,27 @@ REGISTRY: dict[str, Entry] = {
     "zoedepth": Entry("depth_transformers.py", "depth", MIT, OTHER_DEPTH, TRANSFORMERS),
     "dpt": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
     "depth_anything": Entry("depth_transformers.py", "depth", APACHE, OTHER_DEPTH, TRANSFORMERS),
-    "cinemagraphy": Entry("motion_cinemagraphy.py", "flow", CC_BY_NC_SA),
+    "cinemagraphy": Entry("motion_cinemagraphy.py", "flow", CC_BY_NC_SA, clone=True),
     "text2cinemagraph_flow": Entry(
-        "text2cinemagraph.py", "flow", ACADEMIC_PARTS, needs=("motion-direction-pretrained/latest_net_G.pth",)
+        "text2cinemagraph.py",
+        "flow",
+        ACADEMIC_PARTS,
+        clone=True,
+        needs=("motion-direction-pretrained/latest_net_G.pth",),
     ),
     "text2cinemagraph": Entry(
-        "text2cinemagraph.py", "animation", ACADEMIC_PARTS, needs=("video-pretrained/latest_net_G.pth",)
+        "text2cinemagraph.py",
+        "animation",
+        ACADEMIC_PARTS,
+        clone=True,
+        needs=("video-pretrained/latest_net_G.pth",),
     ),
-    "slr_sfs": Entry("animate_slr_sfs.py", "animation", UNSTATED),
+    "slr_sfs": Entry("animate_slr_sfs.py", "animation", UNSTATED, clone=True),
     "stylecinegan": Entry(
         "animate_stylecinegan.py",
         "animation",
         ACADEMIC_PARTS,
+        clone=True,
         needs=(
             "stylegan2-pytorch/sg2-lhq-1024.pt",
             "stylegan2-pytorch/sg2-lhq-1024-mean.pt",
@@ -76,6 +87,7 @@ REGISTRY: dict[str, Entry] = {
         "scene_luciddreamer.py",
         "scene",
         CC_BY_NC_SA,
+        clone=True,
         needs=("model_index.json", "unet/*", "vae/*", "text_encoder/*"),
         imports=("diffusers", "timm", "open3d", "gradio", "plyfile", "depth_diff_gaussian_rasterization_min"),
     ),
@@ -83,6 +95,7 @@ REGISTRY: dict[str, Entry] = {
         "scene_viewcrafter.py",
         "scene",
         CC_BY_NC_SA,  # of the DUSt3R in it; its own is Apache-2.0
+        clone=True,
         needs=("*.ckpt", "DUSt3R_ViTLarge_BaseDecoder_512_dpt.pth"),
         imports=("pytorch3d", "pytorch_lightning", "omegaconf", "open_clip", "trimesh", "kornia", "decord"),
     ),

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import shutil
 import socket
 import tempfile
@@ -77,33 +78,48 @@ def _run(model: Model, wanted: dict[str, Item]) -> None:
     model.store.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(model.store)
     request = Path(tempfile.mkdtemp(prefix=f"{REQUESTS}{socket.gethostname()}-{os.getpid()}-", dir=model.store))
+    request = request.absolute()  # the worker runs in another folder
     try:
         write_request(request, model.task, model.name, model.seed, model.request_settings(), items)
         count = f"{len(items)} items" if len(items) > 1 else items[0].name
         log.info("%s: %s, with %s", model.name, count, model.interpreter)
+        command = [str(model.interpreter), str(model.worker), str(request)]
         ended = run_guarded(
-            [str(model.interpreter), str(model.worker), str(request)],
+            command,
             folder=model.repo or request,
             environment=model.variables,
             timeout=model.timeout,
             progress=lambda line: log.info("%s: %s", model.name, line),
         )
-        words = _write_log(model, ended)
-        wrong = what_happened(ended, model.name, str(model.interpreter), model.device, model.timeout)
-        if wrong:
-            raise ExternalError(f"{wrong}; more in {words}")
-        values, provenance = read_result(request, model.task, items)
-        provenance = {**provenance, **model.provenance(), "seconds": round(ended.seconds, 2)}
-        folders = [item_folder(request / "result", number) for number in range(len(items))]
-        for folder, item, said in zip(folders, items, values, strict=True):
-            said["files"] = _files_in(folder, model.task)
-            check_result(model.task, item, load_arrays(folder), said)
-            (folder / RECORD).write_text(json.dumps({"values": said, "provenance": provenance}, allow_nan=False))
+        words = _write_log(model, command, ended)
+        try:
+            folders = _checked(model, request, items, ended)
+        except ExternalError as error:
+            raise ExternalError(f"{error}; more in {words}") from error
         for folder, key in zip(folders, wanted, strict=True):
             with contextlib.suppress(FileExistsError):  # of a run beside this one
                 _move(folder, model.store / key)
     finally:
         shutil.rmtree(request, ignore_errors=True)
+
+
+def _checked(model: Model, request: Path, items: Sequence[Item], ended: Ended) -> list[Path]:
+    """The folders of a result, one per item, that may be kept.
+
+    Raises:
+      ExternalError: the worker failed, or something is wrong with what it gave.
+    """
+    wrong = what_happened(ended, model.name, str(model.interpreter), model.device, model.timeout)
+    if wrong:
+        raise ExternalError(wrong)
+    values, provenance = read_result(request, model.task, items)
+    provenance = {**provenance, **model.provenance(), "seconds": round(ended.seconds, 2)}
+    folders = [item_folder(request / "result", number) for number in range(len(items))]
+    for folder, item, said in zip(folders, items, values, strict=True):
+        said["files"] = _files_in(folder, model.task)
+        check_result(model.task, item, load_arrays(folder), said)
+        (folder / RECORD).write_text(json.dumps({"values": said, "provenance": provenance}))
+    return folders
 
 
 def _load(model: Model, item: Item, key: str) -> tuple | None:
@@ -147,10 +163,11 @@ def _clear_abandoned(store: Path) -> None:
             continue  # somebody else's process
 
 
-def _write_log(model: Model, ended: Ended) -> Path:
-    """The last words of a worker, for whoever wants more than one line."""
+def _write_log(model: Model, command: Sequence[str], ended: Ended) -> Path:
+    """What was run, and the last words of the worker, for whoever wants more than one line."""
     path = model.store / f"{model.name}.log"
-    path.write_text("\n".join(["# standard output", *ended.stdout, "# standard error", *ended.stderr, ""]))
+    lines = [f"# {shlex.join(command)}", "# standard output", *ended.stdout, "# standard error", *ended.stderr, ""]
+    path.write_text("\n".join(lines))
     return path
 
 

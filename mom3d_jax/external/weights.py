@@ -11,6 +11,8 @@ from pathlib import Path
 
 from mom3d_jax.external.protocol import ExternalError
 
+SUFFIXES = {".pth", ".pt", ".ckpt", ".safetensors", ".bin", ".tar"}
+"""Of files with weights; names on the hub do not end so."""
 PAGES = (b"<!doctype html", b"<html")
 POINTER = b"version https://git-lfs"
 
@@ -35,8 +37,8 @@ def find_weights(said: str, repo: Path | None, environment: Mapping[str, str]) -
         environment.get("HF_HUB_CACHE")
         or Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface", "hub")
     ).expanduser()
-    is_name = said.count("/") == 1 and not said.startswith((".", "~", "/"))
-    if not is_name:
+    is_file = path.suffix in SUFFIXES or said.startswith((".", "~", "/"))
+    if is_file or said.count("/") != 1:
         raise ExternalError(f"weights {said}: no such file or folder; docs/external.md says where they come from")
     kept = cache / f"models--{said.replace('/', '--')}"
     try:
@@ -48,7 +50,7 @@ def find_weights(said: str, repo: Path | None, environment: Mapping[str, str]) -
             f"weights {said}: neither a file or folder nor in the cache {cache}; fetch them first with "
             f"`hf download {said}`"
         )
-    return snapshot
+    return snapshot.absolute()
 
 
 def files_of(path: Path, needs: Sequence[str]) -> list[Path]:

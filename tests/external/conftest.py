@@ -11,6 +11,7 @@ import pytest
 
 from mom3d_jax.config import external_model
 from mom3d_jax.external import Item, Model, make_model
+from mom3d_jax.synthetic import landscape, write_scene
 
 PRELUDE = """
 import json, os, pathlib, resource, signal, subprocess, sys, time
@@ -62,6 +63,14 @@ def prelude() -> str:
 def good() -> str:
     """A worker that does what it should: relative depth, the brightness."""
     return GOOD
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small landscape."""
+    folder = tmp_path_factory.mktemp("scenes") / "lake"
+    write_scene(folder, landscape(seed=0, width=96, height=54))
+    return folder
 
 
 @pytest.fixture

@@ -211,12 +211,10 @@ def test_weights_with_options_are_trusted_by_name(asked, shown):
         ),
         ({"weights": "ckpts/of_another_network.pth"}, r"no parameter in netG begins with motion_predictor\."),
         ({"options": {"size": 700}}, r"options\.size=700 .*a multiple of 256"),
-        ({"repo": ""}, r"repo \(a clone of xingyi-li/3d-cinemagraphy\) and weights .* are needed"),
+        ({"repo": ""}, r"external\.cinemagraphy\.repo is not set: clone the model's repository and name its folder"),
     ],
 )
-def test_what_does_not_fit(asked, repo, settings, said):
-    if settings.get("repo") == "":
-        settings = settings | {"weights": str(repo / "ckpts" / "sceneflow_model.pth")}
+def test_what_does_not_fit(asked, settings, said):
     with pytest.raises(ExternalError, match=said):
         asked([item("a", 32, 64, [(10.5, 20.5, 1.0, 0.5)])], **settings)
 

@@ -10,7 +10,6 @@ import pytest
 from mom3d_jax import artifacts, pipeline
 from mom3d_jax.config import default_config, external_model
 from mom3d_jax.external import ExternalError
-from mom3d_jax.synthetic import landscape, write_scene
 
 DEPTH = """
 for number, item in enumerate(request["items"]):
@@ -35,13 +34,6 @@ for number, item in enumerate(request["items"]):
     draft(number, video=np.round(np.stack(frames) * 255).astype(np.uint8))
 finish({})
 """
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scenes") / "lake"
-    write_scene(folder, landscape(seed=0, width=96, height=54))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Workers that behave and workers that do not: whatever they do, no process and no half result stays behind."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +58,14 @@ def test_one_process_serves_all_items_and_nothing_is_asked_twice(model, items, n
     assert "mine: 1/1 photo 4" in caplog.text
     np.testing.assert_array_equal(again[0].arrays["depth"], results[1].arrays["depth"])
     assert all(map(is_gone, pids(notes)))
+
+
+def test_a_work_folder_may_be_relative(model, items, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clone").mkdir()
+    for repo in ("", "clone"):
+        mine = dataclasses.replace(model(repo=repo), store=Path("out"))
+        assert len(ask(mine, items(1))) == 1
 
 
 def test_the_same_item_twice_is_asked_once(model, items):

@@ -27,7 +27,7 @@ GOOD = {
         "draft(0, depth=np.linspace(0, 2, 48).reshape(6, 8)); finish({'kind': 'inverse'})",
         "draft(0, depth=np.linspace(-9, 2, 48).reshape(6, 8).astype('f2')); finish({'kind': 'relative'})",
     ],
-    "flow": ["draft(0, flow=np.full((6, 8, 2), -3.0)); finish({})"],
+    "flow": ["draft(0, flow=np.full((6, 8, 2), -0.5)); finish({})"],
     "animation": [
         "draft(0, video=np.full((5, 6, 8, 3), 255, np.uint8)); finish({})",
         "draft(0, video=np.ones((5, 6, 8, 3), np.float32)); finish({})",
@@ -72,9 +72,11 @@ BAD = [
     ("depth", {"depth": PLANE}, {"kind": "zoe"}, r"kind='zoe' in result\.json; one of metric"),
     ("depth", {"depth": -PLANE}, INVERSE, "inverse depth goes from -1 to -1"),
     ("depth", {"depth": 0 * PLANE}, INVERSE, "inverse depth goes from 0 to 0"),
-    ("depth", {"depth": PLANE}, RELATIVE, "relative depth is 1 everywhere"),
+    ("depth", {"depth": PLANE}, RELATIVE, "relative depth is 1 nearly everywhere; are"),
+    ("depth", {"depth": np.linspace(7, 7.01, 48).reshape(6, 8)}, METRIC, "metric depth is 7.* nearly everywhere; are"),
+    ("depth", {"depth": PLANE}, INVERSE, "inverse depth is 1 nearly everywhere; are"),
     ("flow", {"flow": np.ones((2, 6, 8))}, {}, r"shape \[2, 6, 8\], wanted \[6, 8, 2\]"),
-    ("flow", {"flow": np.full((6, 8, 2), 9.0)}, {}, "longest flow vector has 13 px on an image of 8 px"),
+    ("flow", {"flow": np.full((6, 8, 2), 0.9)}, {}, "longest flow vector has 1.27 px on an image of 8 px"),
     ("animation", {"video": np.ones((4, 6, 8, 3))}, {}, r"shape \[4, 6, 8, 3\], wanted \[5, 6, 8, 3\]"),
     ("animation", {"video": np.full((5, 6, 8, 3), 1.1)}, {}, r"goes from 1\.1 to 1\.1; wanted 0 to 1"),
     ("animation", {"video": np.ones((5, 6, 8, 3), np.int32)}, {}, "int32; save it as float32 or uint8"),
@@ -100,6 +102,7 @@ def test_what_is_not_is_refused(task, arrays, values, said):
 
 
 JSON = "(folder / 'result.tmp/result.json').write_text({!r}); (folder / 'result.tmp').rename(folder / 'result')"
+REFUSED_NUMBER = r"its result\.json is not one \(ValueError: Out of range float values .*; more in .*mine\.log"
 REFUSED = [
     ("draft(0, depth=np.full((6, 8), np.nan)); finish()", "48 of 48 values are not finite"),
     ("draft(0, depth=np.array([{}], object)); finish()", r"depth\.npy of its result is not a whole NumPy array"),
@@ -115,6 +118,8 @@ REFUSED = [
     ("draft(0, depth=np.eye(6, 8)); finish(names=['sea'])", r"about \['sea'\], asked about \['lake'\]"),
     ("draft(0, depth=np.eye(6, 8)); finish(format=2)", "format 2, task 'depth'; wanted 1, 'depth'"),
     ("draft(0, depth=np.eye(6, 8)); finish(task='flow')", "format 1, task 'flow'; wanted 1, 'depth'"),
+    ("draft(0, depth=np.eye(6, 8)); finish({'kind': 'relative', 'scale': float('nan')})", REFUSED_NUMBER),
+    ("draft(0, depth=np.eye(6, 8)); finish({'kind': 'relative', 'scale': float('inf')})", REFUSED_NUMBER),
     ("draft(0); " + JSON.format("{"), r"its result\.json is not one \(JSONDecodeError"),
     ("draft(0); " + JSON.format("[]"), r"its result\.json is not one \(TypeError"),
 ]

@@ -44,6 +44,7 @@ def test_every_model_with_settings_is_registered():
         ({"python": "nowhere/bin/python"}, r"external\.mine\.python=nowhere/bin/python: no such program"),
         ({"repo": "nowhere"}, r"external\.mine\.repo=.*nowhere: no such folder; clone"),
         ({"weights": "nowhere.pth"}, r"weights nowhere\.pth: no such file or folder"),
+        ({"weights": "ckpts/nowhere.pth"}, r"weights ckpts/nowhere\.pth: no such file or folder"),
         (
             {"weights": "some/model"},
             "weights some/model: neither .* nor in the cache .*hub; .*`hf download some/model`",
@@ -71,7 +72,9 @@ def test_a_python_that_is_none(model, items, tmp_path):
     python = tmp_path / "python"
     python.write_text("not a program\n")
     python.chmod(0o755)
-    with pytest.raises(ExternalError, match=r"exit code 127: cannot start .*python: Exec format error"):
+    with pytest.raises(
+        ExternalError, match=r"is no Python that runs here: name another in external\.mine\.python .*Exec format"
+    ):
         ask(model(python=str(python)), items(1))
 
 

@@ -45,6 +45,11 @@ class Model:
             sys.exit("error: external.luciddreamer.repo is not set: name the clone of LucidDreamer")
         if not settings["weights"]:
             sys.exit("error: external.luciddreamer.weights is not set: name the folder of the inpainting weights")
+        self.device = "cuda" if settings["device"] == "auto" else settings["device"]
+        if not self.device.startswith("cuda"):
+            sys.exit("error: this model runs on cuda alone: choose another external.luciddreamer.device")
+        if self.device != "cuda":
+            torch.cuda.set_device(self.device)  # the clone asks for the current GPU wherever it is
         careful_loading(settings["trust"])
         sys.path.insert(0, settings["repo"])
         self.theirs = importlib.import_module("luciddreamer")
@@ -53,7 +58,6 @@ class Model:
         )
         self.folder = tempfile.TemporaryDirectory()
         self.dreamer = self.theirs.LucidDreamer(for_gradio=False, save_dir=self.folder.name)
-        self.device = "cuda"
 
     def __call__(self, arrays, values):
         """Arrays and values of one item -> arrays, values and files of its result."""

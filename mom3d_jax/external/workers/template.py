@@ -3,7 +3,7 @@
     python template.py REQUEST
 
 Runs in the model's own environment, of Python 3.8 or newer with numpy and torch, and imports nothing of this project.
-To try it by hand, keep a request folder, or write one: docs/external.md has the form.
+To try it by hand, write a request: docs/external.md shows how.
 """
 
 import json

@@ -1,5 +1,6 @@
 """The workers of LucidDreamer and ViewCrafter against look-alikes: entry points, files and quirks as in the clones."""
 
+import dataclasses
 import subprocess
 import textwrap
 
@@ -202,7 +203,7 @@ def viewcrafter(tmp_path, torch_python):
 
     def make(trust=(geometry,), **options):
         c = default_config().external.viewcrafter.to_dict()
-        own = {"python": torch_python, "repo": str(repo), "trust": trust, "timeout": 120.0, "device": "cpu"}
+        own = {"python": torch_python, "repo": str(repo), "trust": trust, "timeout": 120.0, "device": "auto"}
         small = {"width": 128, "height": 72, "frames": 5, "elevation": 10.0, "center_scale": 0.8}
         small |= {"phi": (0.0, 20.0), "theta": (0.0, -10.0), "r": (0.0, -0.2)}
         c = {**c, **own, "options": {**c["options"], **small, **options}}
@@ -252,11 +253,10 @@ def test_luciddreamers_gaussians_come_in_our_unit(luciddreamer, photo):
         assert g.sh.shape == (4, 16, 3)
 
 
-def test_luciddreamers_paths_are_known(luciddreamer, photo):
-    with pytest.raises(
-        ExternalError, match=r"luciddreamer: options\.path='up': one of lookdown, lookaround, rotate360"
-    ):
-        ask(luciddreamer(path="up"), [photo])
+@pytest.mark.parametrize(("device", "path", "said"), [("cpu", "lookdown", "cuda alone"), ("cuda", "up", "one of look")])
+def test_what_luciddreamer_cannot_do(luciddreamer, photo, device, path, said):
+    with pytest.raises(ExternalError, match=said):
+        ask(dataclasses.replace(luciddreamer(path=path), device=device), [photo])
 
 
 @pytest.mark.parametrize(
