@@ -229,11 +229,13 @@ def main() -> int:
             become(demo_command(arguments))
         prepare(extras | {"test"})
         os.chdir(ROOT)
+        # One worker per core: the tests mostly compile, which takes one core. Neighbours stay together, since they
+        # share fixtures and programs, until a worker has nothing left to do. A later -n0 wins.
+        pytest = [str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "worksteal"]
         if command == "test-external":
             os.environ["MOM3D_TORCH_PYTHON"] = str(prepare_torch())
-            become([str(PYTHON), "-m", "pytest", "-m", "external", "tests/external", *arguments])
-        # One worker per core, whole files each: the tests mostly compile, which takes one core. A later -n0 wins.
-        become([str(PYTHON), "-m", "pytest", "-n", "auto", "--dist", "loadfile", *arguments])
+            pytest += ["-m", "external", "tests/external"]
+        become([*pytest, *arguments])
     except KeyboardInterrupt:
         return 130
     except (OSError, SetupError) as error:

@@ -9,8 +9,10 @@ import pytest
 from mom3d_jax.cameras import path_cameras, project, select, unproject
 from mom3d_jax.cameras.paths import PATHS
 from mom3d_jax.cameras.pinhole import pixel_grid, relative_to
+from mom3d_jax.evaluation.command import evaluate
 from mom3d_jax.evaluation.settings import default_evaluation
 from mom3d_jax.evaluation.studies import STUDIES, Study
+from mom3d_jax.evaluation.tables import write_tables
 from mom3d_jax.evaluation.variants import Variant
 from mom3d_jax.synthetic import landscape, render, write_scene
 
@@ -84,7 +86,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(dataset):
     """An evaluation of the data set in seconds."""
 
@@ -109,3 +111,14 @@ def quick(monkeypatch):
     """A study of two variants that train nothing."""
     monkeypatch.setitem(STUDIES, "quick", QUICK)
     return "quick"
+
+
+@pytest.fixture(scope="session")
+def finished_quick(settings, tmp_path_factory):
+    """The work folder of that study, with its tables; to be copied."""
+    workdir = tmp_path_factory.mktemp("quick")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STUDIES, "quick", QUICK)
+        title, cells, stale = evaluate(settings(study="quick"), workdir)
+    write_tables(workdir, cells, stale, title)
+    return workdir

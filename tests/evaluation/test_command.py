@@ -108,33 +108,47 @@ def test_help_is_its_own(call):
     assert "--predictions=DIR --method=NAME" in out
 
 
+WITH_A_STUDY = """
+import runpy, sys
+from mom3d_jax.evaluation.studies import STUDIES, Study
+from mom3d_jax.evaluation.variants import Variant
+STUDIES["trained"] = {study}
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.slow
-def test_killed_while_it_trains_the_same_command_finishes_with_the_same_table(repository, dataset, tmp_path):
-    """SIGKILL somewhere in a fit; what was finished before is kept."""
+def test_killed_while_it_trains_the_same_command_finishes_with_the_same_table(
+    call, repository, dataset, tmp_path, monkeypatch
+):
+    """SIGKILL between two checkpoints of a fit; what was finished before is kept."""
+    study = Study("x", (Variant("photo", kind="still"), Variant("static", kind="static")))
+    monkeypatch.setitem(STUDIES, "trained", study)
 
     def words(out):
+        where = (f"--config.dataset.path={dataset}", f"--workdir={tmp_path / out}", "--config.scenes=alpine_lake_0")
+        steps = ("--config.override.stage1.steps=60", "--config.override.stage1.checkpoint_every=10")
         recipe = f"--config={repository / 'configs' / 'eval_synthetic.py'}"
-        where = (f"--config.dataset.path={dataset}", f"--workdir={tmp_path / out}", "--config.study=init")
-        return [sys.executable, str(repository / "eval.py"), recipe, *where, *TINY, "--config.scenes=alpine_lake_0"]
+        return recipe, "--config.study=trained", "--config.keep_work=true", *where, *TINY, *steps
 
-    # The three runs compile the same programs.
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "jax"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3"}
-    environment = {**os.environ, "PYTHONPATH": str(repository), **cache}
+    photo, static = (tmp_path / "a" / "runs" / name / "alpine_lake_0" for name in ("photo", "static"))
+    environment = {**os.environ, "PYTHONPATH": str(repository), "JAX_NUM_CPU_DEVICES": "2"}
+    program = [sys.executable, "-c", WITH_A_STUDY.format(study=study), str(repository / "eval.py"), *words("a")]
     with (tmp_path / "log").open("w") as log:
-        killed = subprocess.Popen(words("a"), env=environment, stdout=log, stderr=log)
-        first = tmp_path / "a" / "runs" / "full" / "alpine_lake_0"
-        second = tmp_path / "a" / "runs" / "without-initialisation" / "alpine_lake_0"
-        while not (second / "work" / "artifacts" / "01_scene.npz").is_file():
+        killed = subprocess.Popen(program, env=environment, stdout=log, stderr=log)
+        while not list((static / "work" / "checkpoints" / "stage1").glob("[1-5]0/contents.json")):
             assert killed.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.05)
+            time.sleep(0.02)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
-    before = (first / "result.json").stat().st_mtime_ns
-    assert not (second / "result.json").exists()
-    for out in "ab":
-        done = subprocess.run(words(out), env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    assert (first / "result.json").stat().st_mtime_ns == before
+    before = (photo / "result.json").stat().st_mtime_ns
+    assert not (static / "work" / "artifacts" / "08_stage1.npz").exists()
+    for out, resumed in (("a", True), ("b", False)):
+        code, _, log = call(*words(out))
+        assert code == 0, log
+        assert ("stage1: going on from step" in log) is resumed
+    assert (photo / "result.json").stat().st_mtime_ns == before
     tables = [(tmp_path / out / "table.csv").read_bytes() for out in "ab"]
     assert tables[0] == tables[1]
     assert tables[0].count(b",done,") == 2

@@ -250,7 +250,7 @@ def test_a_project_that_is_stopped_takes_the_worker_with_it(model, items, notes,
         assert time.monotonic() < deadline
         time.sleep(0.02)
     project.send_signal(number)
-    said = project.communicate()[1]
+    said = project.communicate(timeout=60)[1]
     if number == signal.SIGINT:
         assert "KeyboardInterrupt" in said
         assert all(map(is_gone, pids(notes)))

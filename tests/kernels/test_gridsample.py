@@ -68,7 +68,7 @@ def test_sorted_and_blocked_sums_agree():
     """The accelerator's and the CPU's way to the same gradient."""
     planes, coords, grad = map(jnp.asarray, inputs(n=100))
     points = op._locate(coords, *planes.shape[1:3])
-    a, b = (f(planes, points, grad.reshape(-1, 4)) for f in (op._sum_sorted, op._sum_in_blocks))
+    a, b = (jax.jit(f)(planes, points, grad.reshape(-1, 4)) for f in (op._sum_sorted, op._sum_in_blocks))
     np.testing.assert_allclose(a[0], b[0], atol=1e-5)
     np.testing.assert_allclose(a[1], b[1], atol=1e-5)
 
@@ -78,7 +78,8 @@ def test_whole_and_blocked_features_agree(shape):
     """The accelerator's and the CPU's way to the same values, with a last block that is not full."""
     planes, coords, _ = map(jnp.asarray, inputs(a=shape[0], b=shape[1], n=op.BLOCK // 3 + 1))
     points = op._locate(coords, *shape)
-    np.testing.assert_allclose(op._mix_in_blocks(planes, points), op._mix(planes, points), rtol=1e-5, atol=1e-6)
+    blocked, whole = (jax.jit(f)(planes, points) for f in (op._mix_in_blocks, op._mix))
+    np.testing.assert_allclose(blocked, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_vmap_equals_loop_and_jit_equals_eager():

@@ -78,7 +78,13 @@ def test_runs_on_recent_nvidia_gpus_alone(platform, version, capability, runs, m
             backends.choose("pallas_triton")
 
 
-def test_wide_features(scene):
+@pytest.fixture
+def lean(monkeypatch):
+    """Kernels without unrolled loops compile in half the time."""
+    monkeypatch.setattr(pallas_triton, "choose_launch", lambda channels: Launch(1, 1, 8, 1, 8, 1, 1))
+
+
+def test_wide_features(scene, lean):
     """Partial gradients of more than 16 columns."""
     gaussians = scene(60, **SIZE, channels=11)
     weights = np.random.default_rng(1).normal(size=(SIZE["height"], SIZE["width"], 11)).astype(np.float32)
@@ -95,7 +101,7 @@ def test_wide_features(scene):
         np.testing.assert_allclose(gradient, truth[name], atol=3e-5 * float(jnp.abs(truth[name]).max()), err_msg=name)
 
 
-def test_what_is_hidden_has_no_gradient_at_all(scene):
+def test_what_is_hidden_has_no_gradient_at_all(lean):
     """Partial gradients that no tile reached are zero."""
     n, hidden = 60, 40
     wall = {
@@ -105,7 +111,7 @@ def test_what_is_hidden_has_no_gradient_at_all(scene):
         "opacities": np.full(n, 0.9, np.float32),
         "depths": np.linspace(1, 2, n, dtype=np.float32),
     }
-    gradient = jax.grad(lambda g: rasterize(**g, **SIZE, capacity=1024, backend=INTERPRETED).color.sum())(wall)
+    gradient = jax.jit(jax.grad(lambda g: rasterize(**g, **SIZE, capacity=1024, backend=INTERPRETED).color.sum()))(wall)
     for name, values in gradient.items():
         assert np.isfinite(values).all(), name
         assert not values[-hidden:].any(), name
@@ -127,12 +133,6 @@ def value_and_gradients(gaussians, weights):
     """Image, T, `used` and the gradients of all inputs for a weighted sum of the image and T."""
     (blended, transmittance), pullback, used = jax.vjp(blend_small, *gaussians, has_aux=True)
     return (blended, transmittance), used, pullback((weights, weights[..., 0]))
-
-
-@pytest.fixture
-def lean(monkeypatch):
-    """Kernels without unrolled loops compile in half the time."""
-    monkeypatch.setattr(pallas_triton, "choose_launch", lambda channels: Launch(1, 1, 8, 1, 8, 1, 1))
 
 
 @pytest.mark.parametrize(

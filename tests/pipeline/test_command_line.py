@@ -24,10 +24,12 @@ import pytest
         ("--config.stage1.rates.means=('a','b')", "stage1.rates.means=('a', 'b'): a list of numbers such as ("),
         ("--config.size.width", "Missing value for flag --config.size.width"),
         ("--config=missing.py", "missing.py: no such recipe; there are some in configs/, for example "),
+        ("--workdir=out", "no input given: add --input=PATH"),
+        ("--input=nowhere.jpg --workdir=out", "nowhere.jpg: no such file or folder"),
     ],
 )  # fmt: skip
 def test_one_line_names_what_was_meant(command, error_line, words, said):
-    done = command(words)
+    done = command(*words.split())
     assert error_line(done).startswith(said)
     assert done.stderr.count("\n") == 1
 
@@ -59,6 +61,12 @@ def test_settings_of_models_are_flags(command, error_line, landscape_folder, tmp
 def test_the_recipe_may_be_a_word_of_its_own(command, error_line, repository):
     done = command("--input=x.png", "--config", repository / "configs" / "demo.py", "--config.stage1.step=3")
     assert "did you mean stage1.steps?" in error_line(done)
+
+
+def test_help_is_its_own(command):
+    done = command("--help")
+    assert done.returncode == 0
+    assert "--config=configs/preview.py" in done.stdout
 
 
 def test_a_work_folder_is_needed(command, error_line):

@@ -78,7 +78,7 @@ def test_test_adds_its_extra_and_keeps_it(ready: Path, tmp_path: Path) -> None:
     result = run(ready, "test", "-k", "some thing", cwd=tmp_path)
     assert result.returncode == 5, result.stderr
     arguments, _, folder = json.loads(result.stdout)
-    assert arguments == ["-n", "auto", "--dist", "loadfile", "-k", "some thing"]
+    assert arguments == ["-n", "auto", "--dist", "worksteal", "-k", "some thing"]
     assert folder == str(ready)
     assert extras(ready) == ["test"]
     built = builds(ready)
@@ -185,7 +185,7 @@ def test_torch_has_an_environment_of_its_own(ready: Path) -> None:
         result = run(ready, "test-external", "-x")
         assert result.returncode == 5, result.stderr
         arguments, prefix, _ = json.loads(result.stdout)
-        assert arguments == ["-m", "external", "tests/external", "-x"]
+        assert arguments[-4:] == ["-m", "external", "tests/external", "-x"]
         assert prefix == str(ready / ".venv")
         assert result.stderr.count("installing torch into .venv-torch") == made
     python = ready / ".venv-torch" / "bin" / "python"
