@@ -20,6 +20,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """A process that runs hundreds of tests compiles more programs than Linux has room for."""
+    from mom3d_jax.programs import release_programs
+
+    yield
+    release_programs()
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Root of the checkout."""

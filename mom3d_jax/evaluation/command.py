@@ -103,6 +103,7 @@ def evaluate(
 def _run_all(settings: Any, tasks: dict, keys: dict, makers: dict, retry: bool) -> None:
     """Scene by scene, so that variants of one scene share what they have in common while it is at hand."""
     from mom3d_jax.evaluation import runner
+    from mom3d_jax.programs import release_programs
 
     order = [(v, s) for s in next(iter(tasks.values())) for v in tasks]
     busy = []
@@ -110,6 +111,7 @@ def _run_all(settings: Any, tasks: dict, keys: dict, makers: dict, retry: bool) 
         log.info("(%d/%d) %s, %s", number, len(order), v, s)
         if not runner.run(settings, tasks[v][s], keys[v][s], makers[v][s], retry=retry):
             busy.append((v, s))
+        release_programs()
     for v, s in busy:  # what another process was at; if it died there, it is ours now
         runner.run(settings, tasks[v][s], keys[v][s], makers[v][s], retry=retry, wait=True)
 

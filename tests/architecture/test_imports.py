@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CONTRACTS = {"types", "cameras", "atomic"}
-HOUSEKEEPING = {"artifacts", "cli", "config", "progress", "summary"}
+HOUSEKEEPING = {"artifacts", "cli", "config", "programs", "progress", "summary"}
 """Modules that know files, flags and terminals, but no stage."""
 STAGES = {
     *("inputs", "depth", "pointcloud", "views", "flow", "motion3d"),

@@ -55,7 +55,10 @@ def test_settings_of_models_are_flags(command, error_line, landscape_folder, tmp
         f"--input={landscape_folder}",
         f"--workdir={tmp_path / 'out'}",
     )
-    assert error_line(done) == "external.template.python=nowhere/python: no such program; docs/external.md says how to make one"
+    assert (
+        error_line(done)
+        == "external.template.python=nowhere/python: no such program; docs/external.md says how to make one"
+    )
 
 
 def test_the_recipe_may_be_a_word_of_its_own(command, error_line, repository):
